@@ -1,0 +1,197 @@
+// migration_pause, migration_resume, migration_cancel, migration_backfill.
+//
+// What: users say what they want of a run (the desired state); only its owner, or anybody when it has none, changes what
+// it is. Why apart: a run whose worker has died can still be cancelled, and nothing hangs in 'pausing'. Invariant: a
+// wish takes effect when this transaction commits.
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "api/arguments.hpp"
+#include "catalog/facts.hpp"
+#include "catalog/leftovers.hpp"
+#include "catalog/runs.hpp"
+#include "pg/function.hpp"
+#include "pg/identity.hpp"
+#include "pg/lock.hpp"
+#include "pg/parse.hpp"
+#include "pg/process.hpp"
+#include "pg/settings.hpp"
+#include "worker/planning.hpp"
+
+namespace migration {
+
+namespace {
+
+/// The run a control function is about. Errors: 42704; 42501 when it belongs to a role this one could not act for.
+catalog::RunRecord the_run(FunctionCallInfo fcinfo, const char* function) {
+  pg::require_writable(function);
+  const auto given = pg::bigint_argument(fcinfo, 0);
+  const auto run = given ? catalog::load_run(*given) : catalog::latest_unfinished_run();
+  if (!run) {
+    throw MigrationError(sqlstate::undefined_object,
+                         given ? fmt::format("run {} does not exist", *given) : "there is no unfinished run", {},
+                         "SELECT * FROM migration_runs();");
+  }
+  const pg::Role me = pg::current_role();
+  if (me.name != run->role_name && !pg::is_superuser(me.oid) &&
+      !(pg::role_oid(run->role_name) != 0 && pg::can_become(me.oid, pg::role_oid(run->role_name))) &&
+      !pg::owns_ledger(me.oid)) {
+    throw MigrationError(sqlstate::insufficient_privilege,
+                         fmt::format("run {} belongs to role \"{}\"", run->run_id, run->role_name),
+                         fmt::format("Role \"{}\" is not a member of it.", me.name),
+                         "SELECT * FROM migration_runs();");
+  }
+  return *run;
+}
+
+[[noreturn]] void refuse_ended(const catalog::RunRecord& run, const char* verb) {
+  throw MigrationError(sqlstate::not_in_prerequisite_state,
+                       fmt::format("run {} cannot be {}: it is {}", run.run_id, verb, run.state), {},
+                       "SELECT * FROM migration_runs();");
+}
+
+bool owned(const catalog::RunRecord& run) { return run.state == "running" && pg::run_lock_held_elsewhere(); }
+
+}  // namespace
+
+}  // namespace migration
+
+using namespace migration;
+
+/// migration_pause(run_id) -> text: 'pausing' when a worker will stop at its next boundary, 'paused' when it has none.
+MIGRATION_FUNCTION(migration_pause) {
+  const catalog::RunRecord run = the_run(fcinfo, "migration_pause");
+  if (run.state != "queued" && run.state != "running" && run.state != "paused") refuse_ended(run, "paused");
+  const std::string me = pg::current_role().name;
+  catalog::set_desired(run.run_id, "pause", me);
+  if (owned(run)) {
+    catalog::log_event({run.run_id, "", 0, "pausing", me, -1, {}});
+    return pg::text_result(fcinfo, "pausing");
+  }
+  catalog::set_run_state(run.run_id, "paused",
+                         {"", fmt::format("paused by \"{}\"", me), "", fmt::format("SELECT migration_resume({});", run.run_id)},
+                         false);
+  catalog::log_event({run.run_id, "", 0, "paused", me, -1, {}});
+  return pg::text_result(fcinfo, "paused");
+}
+
+/// migration_cancel(run_id) -> text: 'cancelling' or 'cancelled'. Finished steps stay done; status names what is half done.
+MIGRATION_FUNCTION(migration_cancel) {
+  const catalog::RunRecord run = the_run(fcinfo, "migration_cancel");
+  if (run.state == "succeeded" || run.state == "cancelled") refuse_ended(run, "cancelled");
+  const std::string me = pg::current_role().name;
+  catalog::set_desired(run.run_id, "cancel", me);
+  if (owned(run)) {
+    catalog::log_event({run.run_id, "", 0, "cancelling", me, -1, {}});
+    return pg::text_result(fcinfo, "cancelling");
+  }
+  catalog::set_run_state(run.run_id, "cancelled", {"57014", fmt::format("cancelled by \"{}\"", me), "", ""}, true);
+  catalog::log_event({run.run_id, "", 0, "cancelled", me, -1, {}});
+  return pg::text_result(fcinfo, "cancelled");
+}
+
+/// migration_resume(run_id) -> text: 'resuming' (a worker starts when this transaction commits) or 'running' (a live
+/// worker has it). Without an id and without anything to resume: 'nothing to resume'. A run restored from elsewhere is
+/// adopted by naming it. Errors: 42704, 42501, 55000 (ended), MX040 (another run is active).
+MIGRATION_FUNCTION(migration_resume) {
+  pg::require_writable("migration_resume");
+  if (PG_ARGISNULL(0) && !catalog::latest_unfinished_run()) return pg::text_result(fcinfo, "nothing to resume");
+  const catalog::RunRecord run = the_run(fcinfo, "migration_resume");
+  const pg::Role me = pg::current_role();
+  if (run.state == "succeeded") refuse_ended(run, "resumed");
+  if (run.state == "cancelled") refuse_ended(run, "resumed");
+  if (!pg::settings().enabled) {
+    throw MigrationError(sqlstate::not_in_prerequisite_state, "migration runs are switched off on this server",
+                         "The parameter migration_ext.enabled is off.", "ALTER SYSTEM SET migration_ext.enabled = on;");
+  }
+  const bool foreign = run.system_identifier != std::to_string(pg::system_identifier()) ||
+                       run.database_oid != pg::database_oid();
+  if (foreign && PG_ARGISNULL(0)) {
+    throw MigrationError(sqlstate::foreign_origin,
+                         fmt::format("run {} was started in another cluster or database", run.run_id),
+                         "This database is a copy. What the run has done there may not be what it did here.",
+                         fmt::format("SELECT migration_resume({});  -- or: SELECT migration_cancel({});", run.run_id,
+                                     run.run_id));
+  }
+  if (owned(run)) {
+    catalog::set_desired(run.run_id, "run", me.name);
+    return pg::text_result(fcinfo, "running");
+  }
+  if (pg::run_lock_held_elsewhere()) {
+    throw MigrationError(sqlstate::run_active, "another run is active", {}, "SELECT * FROM migration_status();");
+  }
+  if (pg::role_oid(run.role_name) == 0) {
+    throw MigrationError(sqlstate::undefined_object,
+                         fmt::format("role \"{}\" of run {} does not exist", run.role_name, run.run_id), {},
+                         fmt::format("SELECT migration_cancel({});", run.run_id));
+  }
+  if (foreign || pg::role_oid(run.role_name) != run.role_oid) catalog::adopt_run(run.run_id, me.name, me.oid);
+  catalog::set_desired(run.run_id, "run", me.name);
+  catalog::set_run_state(run.run_id, "queued", {}, false);
+  catalog::reset_crashes(run.run_id);
+  catalog::log_event({run.run_id, "", 0, "resumed", me.name, -1, {}});
+  // The run keeps its role: the worker logs in as whoever resumes and becomes that role by their own right.
+  pg::launch_at_commit(run.run_id);
+  return pg::text_result(fcinfo, "resuming");
+}
+
+/// migration_backfill(relation, assignments, condition, options) -> bigint: the run, which starts when this transaction
+/// commits. Errors: 22004, 42601 with the texts' own position, 0A000 (sub-selects, several tables), 42P01, MX040.
+MIGRATION_FUNCTION(migration_backfill) {
+  pg::require_writable("migration_backfill");
+  if (PG_ARGISNULL(0)) {
+    throw MigrationError(sqlstate::null_not_allowed, "argument \"relation\" must not be null");
+  }
+  const std::string relation = catalog::relation_name(PG_GETARG_OID(0));
+  if (relation.empty()) {
+    throw MigrationError(sqlstate::undefined_table, "the table of the backfill does not exist", {},
+                         "SELECT relname FROM pg_class WHERE relkind = 'r';");
+  }
+  const std::string assignments = pg::required_text(fcinfo, 1, "assignments");
+  const auto condition = pg::text_argument(fcinfo, 2);
+  json_argument(fcinfo, 3);
+  std::string sql = fmt::format("UPDATE {} SET {}\n", relation, assignments);
+  if (condition) sql += fmt::format("WHERE (\n{}\n)", *condition);
+  std::vector<Statement> parsed = pg::parse_script(sql, "backfill");
+  if (parsed.size() != 1 || !parsed[0].change || !parsed[0].change->simple) {
+    throw MigrationError(sqlstate::feature_not_supported, "a backfill takes one table, a SET list and one condition",
+                         "Sub-selects, FROM and several statements are not possible here.",
+                         fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", literal(relation)));
+  }
+  const RelationFacts facts = catalog::relation_facts(relation);
+  if (facts.kind != 'r' && facts.kind != 'p') {
+    throw MigrationError("42809", fmt::format("{} is not a table", relation), "A backfill changes rows where they are stored.",
+                         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p');");
+  }
+  if (pg::run_lock_held_elsewhere() || catalog::active_run()) {
+    throw MigrationError(sqlstate::run_active, "another run is active", {}, "SELECT * FROM migration_status();");
+  }
+  const pg::Role role = pg::current_role();
+  const pg::Role session = pg::session_role();
+  const pg::Settings s = pg::settings();
+  catalog::RunRecord run;
+  run.direction = "backfill";
+  run.target = relation;
+  run.background = true;
+  run.role_name = role.name;
+  run.role_oid = role.oid;
+  run.session_name = session.name;
+  run.session_oid = session.oid;
+  run.lock_timeout_ms = s.lock_timeout_ms;
+  run.lock_retries = s.lock_retries;
+  run.batch_target_ms = s.batch_target_ms;
+  catalog::StepRecord step;
+  step.step = 1;
+  step.kind = "backfill";
+  step.statements = {sql};
+  step.script_path = pg::get_setting("search_path");
+  step.completes = true;
+  catalog::insert_run(run, {step});
+  catalog::log_event({run.run_id, "", 0, "queued", role.name, -1, {}});
+  pg::launch_at_commit(run.run_id);
+  const CursorDecision decision = choose_cursor(*parsed[0].change, facts);
+  pg::report(NOTICE, "00000", fmt::format("run {} queued: {}", run.run_id, decision.reason),
+             "It starts when this transaction commits.", fmt::format("SELECT migration_wait({});", run.run_id));
+  return pg::bigint_result(run.run_id);
+}

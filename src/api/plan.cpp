@@ -1,0 +1,181 @@
+// migration_plan and migration_sql: what would run, shown and as a script.
+//
+// What: one row per statement with its lock and what it keeps others from doing; or a script that psql runs to the same
+// end, ledger rows included. Why both from the same plan: what is reviewed is what runs. Invariant: nothing is written,
+// so both also work on a standby and for a role that may only read. Direction: a target that is applied already is
+// planned as a downgrade to it.
+#include <fmt/format.h>
+
+#include <unordered_map>
+
+#include "catalog/facts.hpp"
+#include "catalog/revisions.hpp"
+#include "pg/function.hpp"
+#include "pg/identity.hpp"
+#include "pg/parse.hpp"
+#include "pg/settings.hpp"
+#include "revision/target.hpp"
+#include "worker/planning.hpp"
+
+namespace migration {
+
+namespace {
+
+/// Does the target lie below what is applied?
+bool is_downgrade(const std::string& target) {
+  if (!target.empty() && target[0] == '-') return true;
+  const RevisionGraph graph = catalog::load_graph();
+  const auto ids = catalog::load_applied();
+  const AppliedSet applied(graph, std::vector<std::string>(ids.begin(), ids.end()));
+  if (target == "base") return true;
+  if (target == "head" || target == "heads" || target.find('+') != std::string::npos) return false;
+  if (!upgrade_path(graph, applied, target).empty()) return false;
+  try {
+    return !downgrade_path(graph, applied, target).empty();
+  } catch (const GraphError&) {
+    return false;
+  }
+}
+
+pg::Value or_null(const std::string& s) { return s.empty() ? pg::Value() : pg::Value(s); }
+
+/// A relation or schema name on one line of a comment.
+std::string one_line(const std::string& text) {
+  std::string out;
+  for (char c : text) out += c == '\n' || c == '\r' ? ' ' : c;
+  return out;
+}
+
+std::string ledger_line(bool up, const PlannedRevision& r) {
+  if (!up) return fmt::format("DELETE FROM migration_ext.applied WHERE revision = {};\n", literal(r.stored.node.id));
+  return fmt::format(
+      "INSERT INTO migration_ext.applied (revision, fingerprint, applied_at, applied_by, stamped) VALUES ({}, {}, "
+      "clock_timestamp(), current_user, false);\n",
+      literal(r.stored.node.id), literal(r.stored.fingerprint));
+}
+
+bool has_settings(const Step& step) {
+  for (const PlannedStatement& p : step.statements) {
+    if (p.statement.kind == StatementKind::set) return true;
+  }
+  return false;
+}
+
+/// The script of a plan. Transactional steps stand in BEGIN/COMMIT, the others between transactions.
+std::string script_of(const PlannedRun& run) {
+  std::string out = "\\set ON_ERROR_STOP on\n";
+  std::size_t at = 0;
+  std::string announced, path;
+  for (const Step& step : run.plan.steps) {
+    while (run.revisions[at].stored.node.id != step.revision) ++at;
+    const PlannedRevision& r = run.revisions[at];
+    if (announced != step.revision) {
+      announced = step.revision;
+      out += "\n-- " + one_line(running_line(run.up, r)) + "\n";
+    }
+    if (path != r.stored.script_path) {
+      path = r.stored.script_path;
+      out += fmt::format("SELECT pg_catalog.set_config('search_path', {}, false);\n", literal(path.empty() ? "pg_catalog" : path));
+    }
+    const bool enum_value = !step.statements.empty() && step.statements[0].statement.kind == StatementKind::enum_add_value;
+    const bool inside = step.kind == StepKind::tx || step.kind == StepKind::validate || step.kind == StepKind::backfill || enum_value;
+    for (const std::string& setting : step.settings) out += setting + ";\n";
+    if (inside) out += "BEGIN;\n";
+    for (const PlannedStatement& p : step.statements) {
+      if (p.statement.kind == StatementKind::backfill_call) {
+        const BackfillCall& call = *p.statement.backfill;
+        out += fmt::format("UPDATE {} SET {}\n", call.relation, call.assignments);
+        if (call.condition) out += fmt::format("WHERE ({}\n)", *call.condition);
+        out += ";\n";
+      } else {
+        out += p.statement.text + "\n;\n";
+      }
+    }
+    if (step.completes) {
+      if (!inside) out += "BEGIN;\n";
+      out += ledger_line(run.up, r) + "COMMIT;\n";
+    } else if (inside) {
+      out += "COMMIT;\n";
+    }
+    if (!step.settings.empty() || has_settings(step)) out += "RESET ALL;\n", path.clear();
+  }
+  return out;
+}
+
+}  // namespace
+
+}  // namespace migration
+
+using namespace migration;
+
+/// migration_plan(target, online): one row per statement, in order. Errors: those of the target.
+MIGRATION_FUNCTION(migration_plan) {
+  const std::string target = pg::required_text(fcinfo, 0, "target");
+  const bool online = pg::bool_argument(fcinfo, 1, true);
+  const bool up = !is_downgrade(target);
+  const PlannedRun run = plan_run(up, target, online, pg::current_role(), PlanUse::show);
+  pg::ResultRows out(fcinfo);
+  std::size_t at = 0;
+  std::unordered_map<std::string, RelationFacts> facts;
+  const std::string direction = up ? "upgrade" : "downgrade";
+  for (const Step& step : run.plan.steps) {
+    while (run.revisions[at].stored.node.id != step.revision) ++at;
+    const catalog::StoredRevision& stored = run.revisions[at].stored;
+    const pg::Value transaction = step.transaction > 0 ? pg::sql_int(step.transaction) : pg::Value();
+    if (step.statements.empty()) {
+      const std::string note = !up && !stored.downgrade ? "no downgrade: " + stored.downgrade_kind : "";
+      out.add({pg::sql_int(step.number), step.revision, direction, std::string(to_text(step.kind)), std::string(""),
+               pg::Value(), pg::Value(), std::string("nothing"), pg::sql_bool(false), pg::sql_bool(false), pg::Value(),
+               pg::Value(), transaction, or_null(note)});
+      continue;
+    }
+    for (const PlannedStatement& p : step.statements) {
+      const Statement& s = p.statement;
+      StrongestLock lock = strongest_lock(s);
+      std::string text = s.text;
+      if (!online && (s.concurrently || s.kind == StatementKind::detach_concurrently)) text = pg::without_concurrently(text);
+      bool rewrites = false, scans = false;
+      for (const AlterAction& action : s.actions) {
+        rewrites = rewrites || action.rewrites;
+        scans = scans || action.scans;
+      }
+      std::string relation = s.relation.empty() ? lock.relation : s.relation;
+      if (s.backfill) relation = s.backfill->relation;
+      pg::Value rows, bytes;
+      if (!relation.empty()) {
+        auto [it, fresh] = facts.try_emplace(stored.script_path + "\n" + relation);
+        if (fresh) {
+          pg::SettingsFrame frame;
+          apply_script_path(stored.script_path);
+          if (catalog::resolve_relation(relation) != 0) it->second = catalog::relation_facts(relation);
+        }
+        if (it->second.exists && it->second.rows >= 0) {
+          rows = pg::sql_int(it->second.rows);
+          bytes = pg::sql_int(it->second.bytes);
+        }
+      }
+      if (lock.mode.empty() && s.backfill) lock.mode = "RowExclusiveLock";
+      out.add({pg::sql_int(step.number), step.revision, direction, std::string(to_text(step.kind)), text,
+               or_null(relation), or_null(lock.mode), std::string(blocks_of(lock.mode)), pg::sql_bool(rewrites),
+               pg::sql_bool(scans || rewrites), rows, bytes, transaction, or_null(p.note)});
+    }
+  }
+  return out.done();
+}
+
+/// migration_sql(target, from_target) -> text: a script for review and psql that ends where migration_upgrade (or, for a
+/// target below, migration_downgrade) ends, ledger rows included. To be run by the owner of the ledger.
+/// `from_target`: as if exactly that were applied. Errors: those of the target; MX030 when a downgrade is missing.
+MIGRATION_FUNCTION(migration_sql) {
+  const std::string target = pg::required_text(fcinfo, 0, "target");
+  const auto from = pg::text_argument(fcinfo, 1);
+  bool up = true;
+  PlannedRun run;
+  if (from) {
+    run = plan_range(*from, target, pg::current_role(), up);
+  } else {
+    up = !is_downgrade(target);
+    run = plan_run(up, target, true, pg::current_role(), PlanUse::run_untrusted);
+  }
+  return pg::text_result(fcinfo, script_of(run));
+}

@@ -1,0 +1,41 @@
+// Facts about the user's schema that the planner and the downgrade guard ask for.
+//
+// What: relation facts by name, what a downgrade would lose, invalid indexes, whether a database has tables of its own.
+// Why here: names are resolved with the search_path in force, catalogs are read by fixed statements as the ledger's
+// owner. Invariant: nothing a user wrote runs here; a look for rows reads the table itself, past policies and rules.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plan/plan.hpp"
+
+namespace migration::catalog {
+
+/// OID of a relation by quoted name under the current search_path, 0 when there is none.
+unsigned resolve_relation(const std::string& quoted_name);
+/// schema-qualified, quoted name of a relation; empty when gone.
+std::string relation_name(unsigned oid);
+RelationFacts relation_facts(const std::string& quoted_name);
+
+/// What would be lost by a statement of a downgrade, in words; empty when nothing.
+/// Example: table "users" holds rows (about 1200).
+std::vector<std::string> losses_of(const Statement& s);
+
+struct InvalidIndex {
+  std::string name, table;
+};
+std::vector<InvalidIndex> invalid_indexes();
+/// Are there tables outside system schemas and extensions?
+bool has_user_tables();
+
+struct IndexState {
+  unsigned oid = 0;
+  std::string name;  ///< schema-qualified, quoted
+  bool valid = false;
+  bool being_built = false;  ///< a live backend works on it
+};
+/// All indexes of a table (with its partitions when `deep`).
+std::vector<IndexState> indexes_of(unsigned table, bool deep);
+
+}  // namespace migration::catalog

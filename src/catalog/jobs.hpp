@@ -1,0 +1,44 @@
+// The ledger's backfill jobs, typed.
+//
+// What: reads and writes of migration_ext.job. Invariant: the cursor moves in the transaction of its batch, fenced by
+// the owner's epoch; a fenced-out owner learns it from a count of zero and must abort.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace migration::catalog {
+
+struct JobRecord {
+  long long job_id = 0, run_id = 0;
+  int step = 0;
+  std::string action, relation, alias, assignments, condition, cursor_kind;
+  unsigned relation_oid = 0;
+  std::vector<std::string> key_columns;
+  std::vector<unsigned> leaves, leaf_files;
+  std::vector<long long> leaf_blocks;
+  int leaf = 1;
+  long long next_block = 0;
+  std::vector<std::string> next_key, end_key;
+  long long batch_size = 0, batches = 0, rows_done = 0, rows_seen = 0, rows_total = 0, blocks_done = 0, blocks_total = 0;
+  std::string state;
+};
+
+long long insert_job(const JobRecord& job);
+std::optional<JobRecord> load_job(long long job_id);
+void claim_job(long long job_id, long long epoch);
+/// Moves the cursor. False when another owner has the job.
+bool advance_job(const JobRecord& job, long long epoch, double busy_ms);
+void finish_job(long long job_id);
+
+/// The tables with storage below `relation` (itself when plain), with blocks and file.
+struct Leaf {
+  unsigned oid = 0, file = 0;
+  long long blocks = 0;
+};
+std::vector<Leaf> leaves_of(unsigned relation);
+/// Present file of a leaf, 0 when the table is gone.
+unsigned leaf_file(unsigned leaf);
+
+}  // namespace migration::catalog

@@ -1,0 +1,92 @@
+// Differences between the server's major versions, all of them.
+//
+// What: one inline function per difference. Why: no `#if PG_VERSION_NUM` anywhere else. Facts are from the headers of
+// PostgreSQL 15, 17 and 18.
+#pragma once
+
+#include "pg/server.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "catalog/pg_attribute.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "postmaster/bgworker.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "tcop/pquery.h"
+#include "utils/acl.h"
+#include "utils/portal.h"
+}
+
+// 16 moved VARDATA and its kin out of postgres.h.
+#if PG_VERSION_NUM >= 160000
+extern "C" {
+#include "varatt.h"
+}
+#endif
+
+// 16 gave text-to-name functions a soft-error context.
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_NO_ESCONTEXT , nullptr
+#else
+#define COMPAT_NO_ESCONTEXT
+#endif
+
+namespace migration::pg {
+
+inline bool compat_portal_run(Portal portal, bool top_level, DestReceiver* receiver, QueryCompletion* completion) {
+#if PG_VERSION_NUM >= 180000
+  return PortalRun(portal, FETCH_ALL, top_level, receiver, receiver, completion);
+#else
+  return PortalRun(portal, FETCH_ALL, top_level, true, receiver, receiver, completion);
+#endif
+}
+
+/// Can `member` become `role` (SET ROLE)? 16 added the SET option to memberships.
+inline bool compat_can_become(Oid member, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return member_can_set_role(member, role);
+#else
+  return is_member_of_role(member, role);
+#endif
+}
+
+/// Lets a worker connect as a role without LOGIN, where the server can (17+).
+inline bits32 compat_worker_flags() {
+#if PG_VERSION_NUM >= 170000
+  return BGWORKER_BYPASS_ROLELOGINCHECK;
+#else
+  return 0;
+#endif
+}
+
+/// raw_expression_tree_walker; 16 gave the callback its real type.
+inline bool compat_walk_raw(Node* node, bool (*walker)(Node*, void*), void* context) {
+#if PG_VERSION_NUM >= 160000
+  return raw_expression_tree_walker(node, walker, context);
+#else
+  using untyped = bool (*)();
+  return raw_expression_tree_walker(node, reinterpret_cast<untyped>(reinterpret_cast<void (*)()>(walker)), context);
+#endif
+}
+
+/// NOT ENFORCED constraints came in 18.
+inline bool compat_enforced([[maybe_unused]] const Constraint* constraint) {
+#if PG_VERSION_NUM >= 180000
+  return constraint->is_enforced;
+#else
+  return true;
+#endif
+}
+
+/// Generated columns that are computed when read came in 18.
+inline bool compat_virtual_column([[maybe_unused]] const Constraint* constraint) {
+#if PG_VERSION_NUM >= 180000
+  return constraint->contype == CONSTR_GENERATED && constraint->generated_kind == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+  return false;
+#endif
+}
+
+}  // namespace migration::pg

@@ -1,0 +1,213 @@
+// UPDATE, DELETE and migration_backfill() cut into their parts; see classify.hpp.
+//
+// The texts are slices of the script, found by tokens: the tree knows what there is, the tokens where it is. Clauses
+// are looked for outside parentheses only, behind the name of the table, because most of these words may also be names.
+#include <fmt/format.h>
+
+#include <string_view>
+#include <vector>
+
+#include "pg/classify.hpp"
+#include "pg/compat.hpp"
+
+extern "C" {
+#include "utils/builtins.h"
+#include "utils/regproc.h"
+#include "utils/varlena.h"
+}
+
+namespace migration::pg {
+
+namespace {
+
+/// Conjuncts `c IS NULL` at the top of a condition; its nesting may be deep, so no recursion.
+void collect_null_tests(Node* condition, RowChange& change) {
+  std::vector<Node*> open{condition};
+  while (!open.empty()) {
+    Node* const node = open.back();
+    open.pop_back();
+    if (node == nullptr) continue;
+    if (nodeTag(node) == T_BoolExpr && reinterpret_cast<BoolExpr*>(node)->boolop == AND_EXPR) {
+      List* const args = reinterpret_cast<BoolExpr*>(node)->args;
+      for (int i = list_length(args); i-- > 0;) open.push_back(static_cast<Node*>(list_nth(args, i)));
+    } else if (nodeTag(node) == T_NullTest) {
+      auto* test = reinterpret_cast<NullTest*>(node);
+      Node* const arg = reinterpret_cast<Node*>(test->arg);
+      if (test->nulltesttype != IS_NULL || arg == nullptr || nodeTag(arg) != T_ColumnRef) continue;
+      List* const fields = reinterpret_cast<ColumnRef*>(arg)->fields;
+      Node* const last = static_cast<Node*>(llast(fields));
+      if (list_length(fields) <= 2 && nodeTag(last) == T_String) change.null_tests.push_back(name_of(last));
+    }
+  }
+}
+
+const Token* behind_relation(const Piece& piece, const RangeVar* relation) {
+  const Token* at = piece.first;
+  while (at < piece.last && at->start < relation->location) ++at;
+  ++at;
+  while (at + 1 < piece.last && at->is('.')) at += 2;
+  while (at < piece.last && (at->is('*') || at->is(')'))) ++at;
+  if (at < piece.last && at->is("as")) return at + 2;
+  if (relation->alias != nullptr && at < piece.last) return at + 1;
+  return at;
+}
+
+/// The keyword outside parentheses in [from, to); `to` if it is not there. The FROM of IS DISTINCT FROM is none.
+const Token* clause(const Token* from, const Token* to, std::string_view word) {
+  int depth = 0;
+  for (; from < to; ++from) {
+    if (from->is('(') || from->is('[')) ++depth;
+    if (from->is(')') || from->is(']')) --depth;
+    if (depth == 0 && from->is(word) && !(word == "from" && (from - 1)->is("distinct"))) return from;
+  }
+  return to;
+}
+
+bool has_subselect(const Piece& piece) {
+  for (const Token* at = piece.first; at < piece.last; ++at)
+    if (at->is("select") || (at > piece.first && (at - 1)->is('(') && (at->is("values") || at->is("table"))))
+      return true;
+  return false;
+}
+
+Unfit unfit(const char* state, std::string message, int location) {
+  return {state, std::move(message),
+          "Inside a revision, write: SELECT migration_backfill('table', 'column = expression', 'condition', "
+          "'{\"option\": value}') with constants only.",
+          location};
+}
+
+/// The value of a constant argument; nullopt for NULL.
+std::optional<std::string> constant(const Piece& piece, Node* node) {
+  int const location = piece.first->start;
+  while (node != nullptr && nodeTag(node) == T_TypeCast) {
+    std::string const type = type_text(reinterpret_cast<TypeCast*>(node)->typeName);
+    if (type != "regclass" && type != "text" && type != "jsonb" && type != "pg_catalog.regclass" &&
+        type != "pg_catalog.text" && type != "pg_catalog.jsonb")
+      throw unfit(sqlstate::feature_not_supported,
+                  fmt::format("argument of migration_backfill() is cast to {} inside a revision", type), location);
+    node = reinterpret_cast<TypeCast*>(node)->arg;
+  }
+  if (node != nullptr && nodeTag(node) == T_A_Const) {
+    auto* value = reinterpret_cast<A_Const*>(node);
+    if (value->isnull) return std::nullopt;
+    if (nodeTag(&value->val.node) == T_String) return std::string(value->val.sval.sval);
+  }
+  throw unfit(sqlstate::feature_not_supported, "arguments of migration_backfill() inside a revision must be constants",
+              location);
+}
+
+std::string relation_name(const Piece& piece, const std::string& text) {
+  const char* const given = text.c_str();
+  try {
+    List* const names = pg_call([&] {
+      char* const copy = pstrdup(given);
+      return stringToQualifiedNameList(copy COMPAT_NO_ESCONTEXT);
+    });
+    return name_of(names);
+  } catch (const PgError& e) {
+    throw unfit(sqlstate::invalid_parameter, e.message(), piece.first->start);
+  }
+}
+
+/// The UPDATE that a backfill amounts to, for its columns and tests; also proves that the texts parse.
+void describe_backfilled(const Piece& piece, Statement& out) {
+  std::string text = fmt::format("UPDATE {} SET {}\n", out.backfill->relation, out.backfill->assignments);
+  if (out.backfill->condition) text += fmt::format("WHERE {}\n", *out.backfill->condition);
+  std::vector<Piece> pieces;
+  Scan scanned;
+  try {
+    scanned = scan(text);
+    pieces = cut(scanned);
+  } catch (const PgError& e) {
+    if (!e.state().starts_with("42")) throw;
+    throw unfit("42601", fmt::format("assignments or condition of migration_backfill(): {}", e.message()),
+                piece.first->start);
+  }
+  if (pieces.size() != 1 || nodeTag(pieces[0].node) != T_UpdateStmt)
+    throw unfit("42601", "assignments or condition of migration_backfill() are more than one expression each",
+                piece.first->start);
+  Statement update;
+  describe_row_change(pieces[0], update);
+  if (update.change->condition.empty() == out.backfill->condition.has_value() ||
+      reinterpret_cast<UpdateStmt*>(pieces[0].node)->fromClause != nullptr)
+    throw unfit("42601", "assignments of migration_backfill() contain a clause of their own", piece.first->start);
+  // The slices end with a token, so a comment at the end cannot swallow what is put behind them.
+  out.backfill->assignments = update.change->assignments;
+  if (out.backfill->condition) out.backfill->condition = update.change->condition;
+  out.change = std::move(update.change);
+}
+
+}  // namespace
+
+void describe_row_change(const Piece& piece, Statement& out) {
+  bool const updates = nodeTag(piece.node) == T_UpdateStmt;
+  auto* update = reinterpret_cast<UpdateStmt*>(piece.node);
+  auto* removal = reinterpret_cast<DeleteStmt*>(piece.node);
+  RangeVar* const relation = updates ? update->relation : removal->relation;
+  Node* const condition = updates ? update->whereClause : removal->whereClause;
+  List* const others = updates ? update->fromClause : removal->usingClause;
+  WithClause* const with = updates ? update->withClause : removal->withClause;
+
+  RowChange& change = out.change.emplace();
+  change.relation = out.relation = name_of(relation);
+  if (relation->alias != nullptr) change.alias = quoted(relation->alias->aliasname);
+
+  const Token* const behind = behind_relation(piece, relation);
+  const Token* const returning = clause(behind, piece.last, "returning");
+  const Token* const where = condition == nullptr ? returning : clause(behind, returning, "where");
+  if (where < returning) change.condition = piece.slice(where + 1, returning);
+  if (updates) {
+    const Token* const set = clause(behind, where, "set");
+    const Token* const from = others == nullptr ? where : clause(set, where, "from");
+    if (set < from) change.assignments = piece.slice(set + 1, from);
+    for (ResTarget* target : items<ResTarget>(update->targetList)) change.set_columns.push_back(quoted(target->name));
+  }
+  collect_null_tests(condition, change);
+  change.volatile_marks = condition != nullptr && nodeTag(condition) == T_CurrentOfExpr;
+  change.simple = others == nullptr && with == nullptr && returning == piece.last && relation->inh &&
+                  !change.volatile_marks && !has_subselect(piece);
+}
+
+bool describe_backfill_call(const Piece& piece, SelectStmt* select, Statement& out) {
+  if (select->op != SETOP_NONE || list_length(select->targetList) != 1) return false;
+  Node* const value = linitial_node(ResTarget, select->targetList)->val;
+  if (value == nullptr || nodeTag(value) != T_FuncCall) return false;
+  auto* call = reinterpret_cast<FuncCall*>(value);
+  std::string const name = name_of(call->funcname);
+  if (name != "migration_backfill" && name != "pg_catalog.migration_backfill") return false;
+  int const location = piece.first->start;
+  if (select->fromClause != nullptr || select->whereClause != nullptr || select->withClause != nullptr ||
+      select->groupClause != nullptr || select->havingClause != nullptr || select->sortClause != nullptr ||
+      select->limitCount != nullptr || select->limitOffset != nullptr || select->distinctClause != nullptr)
+    throw unfit(sqlstate::feature_not_supported, "migration_backfill() must stand alone inside a revision", location);
+
+  constexpr std::string_view names[] = {"relation", "assignments", "condition", "options"};
+  Node* given[4] = {};
+  size_t next = 0;
+  for (Node* argument : items<Node>(call->args)) {
+    size_t at = next++;
+    if (nodeTag(argument) == T_NamedArgExpr) {
+      auto* named = reinterpret_cast<NamedArgExpr*>(argument);
+      for (at = 0; at < 4 && names[at] != named->name;) ++at;
+      argument = reinterpret_cast<Node*>(named->arg);
+    }
+    if (at >= 4 || given[at] != nullptr)
+      throw unfit(sqlstate::invalid_parameter, "migration_backfill() does not take these arguments", location);
+    given[at] = argument;
+  }
+  std::optional<std::string> values[4];
+  for (size_t i = 0; i < 4; ++i)
+    if (given[i] != nullptr) values[i] = constant(piece, given[i]);
+  if (!values[0] || !values[1])
+    throw unfit(sqlstate::null_not_allowed, "migration_backfill() needs a table and assignments", location);
+  BackfillCall& backfill = out.backfill.emplace();
+  backfill.relation = out.relation = relation_name(piece, *values[0]);
+  backfill.assignments = *values[1];
+  backfill.condition = values[2];
+  backfill.options = values[3];
+  describe_backfilled(piece, out);
+  return true;
+}
+
+}  // namespace migration::pg

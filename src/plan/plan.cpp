@@ -1,0 +1,242 @@
+// Cutting scripts into steps; see plan.hpp.
+#include "plan/plan.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <unordered_set>
+
+namespace migration {
+
+const char* to_text(StepKind kind) {
+  switch (kind) {
+    case StepKind::tx:
+      return "tx";
+    case StepKind::concurrent:
+      return "concurrent";
+    case StepKind::backfill:
+      return "backfill";
+    case StepKind::validate:
+      return "validate";
+  }
+  return "tx";
+}
+
+StepKind step_kind_from(const std::string& text) {
+  if (text == "concurrent") return StepKind::concurrent;
+  if (text == "backfill") return StepKind::backfill;
+  if (text == "validate") return StepKind::validate;
+  return StepKind::tx;
+}
+
+bool Plan::background() const {
+  return std::any_of(steps.begin(), steps.end(), [](const Step& s) { return s.kind != StepKind::tx; });
+}
+
+const char* blocks_of(const std::string& mode) {
+  if (mode == "AccessExclusiveLock") return "reads and writes";
+  if (mode == "ShareLock" || mode == "ShareRowExclusiveLock" || mode == "ExclusiveLock") return "writes";
+  return "nothing";
+}
+
+StrongestLock strongest_lock(const Statement& s) {
+  static const char* const order[] = {"AccessShareLock",          "RowShareLock", "RowExclusiveLock",
+                                      "ShareUpdateExclusiveLock", "ShareLock",    "ShareRowExclusiveLock",
+                                      "ExclusiveLock",            "AccessExclusiveLock"};
+  StrongestLock best;
+  int best_rank = -1;
+  for (const RelationUse& use : s.locks) {
+    const auto* found = std::find_if(std::begin(order), std::end(order), [&](const char* n) { return use.lock_mode == n; });
+    const int rank = static_cast<int>(found - std::begin(order));
+    if (found != std::end(order) && rank > best_rank) {
+      best_rank = rank;
+      best = StrongestLock{use.lock_mode, use.name};
+    }
+  }
+  return best;
+}
+
+CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts) {
+  if (!change.simple || change.volatile_marks) {
+    return {CursorChoice::none, "runs as one statement: it is more than one table, a list of assignments and a condition"};
+  }
+  if (facts.exists && facts.kind != 'r' && facts.kind != 'p') {
+    return {CursorChoice::none, "runs as one statement: not a table"};
+  }
+  if (facts.statement_triggers) {
+    return {CursorChoice::none, "runs as one statement: a statement trigger or a rule must see it whole"};
+  }
+  if (change.set_columns.empty()) return {CursorChoice::ctid, "batches by blocks"};
+  // `c IS NULL` over an assigned c: a row met again is either filled already or gets the same value again.
+  for (const std::string& column : change.null_tests) {
+    if (std::find(change.set_columns.begin(), change.set_columns.end(), column) != change.set_columns.end()) {
+      return {CursorChoice::ctid, "batches by blocks: a filled row no longer meets the condition"};
+    }
+  }
+  if (facts.key_columns.empty()) {
+    return {CursorChoice::none, "runs as one statement: a repeated batch would not be harmless and there is no unique key"};
+  }
+  for (const std::string& key : facts.key_columns) {
+    if (std::find(change.set_columns.begin(), change.set_columns.end(), key) != change.set_columns.end()) {
+      return {CursorChoice::none, "runs as one statement: it changes its own key"};
+    }
+  }
+  std::string keys;
+  for (const std::string& key : facts.key_columns) keys += (keys.empty() ? "" : ", ") + key;
+  return {CursorChoice::keyset, "batches by key (" + keys + "), each row exactly once"};
+}
+
+namespace {
+
+/// Builds the steps; remembers what the plan itself creates, because such relations have no users yet.
+class Planner {
+ public:
+  Planner(bool up, bool online, const RelationLookup& lookup) : lookup_(lookup) {
+    plan_.up = up;
+    plan_.online = online;
+  }
+
+  void add(RevisionScript&& script) {
+    settings_.clear();
+    const bool batches = plan_.online && script.online;
+    const std::size_t first = plan_.steps.size();
+    for (Statement& s : script.statements) {
+      const std::vector<std::string> creates = s.creates;
+      const bool sets = s.kind == StatementKind::set;
+      const std::string text = s.text;
+      place(script.revision, std::move(s), batches);
+      if (sets) settings_.push_back(text);
+      created_.insert(creates.begin(), creates.end());
+    }
+    fold_settings(first);
+    if (plan_.steps.size() == first) open(script.revision, StepKind::tx);
+    plan_.steps.back().completes = true;
+  }
+
+  Plan finish() {
+    int transaction = 0;
+    const bool background = plan_.background();
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      Step& step = plan_.steps[i];
+      step.number = static_cast<int>(i) + 1;
+      if (!background) {
+        step.transaction = 1;
+      } else if (step.kind == StepKind::tx || step.kind == StepKind::validate) {
+        step.transaction = ++transaction;
+      }
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  Step& open(const std::string& revision, StepKind kind) {
+    Step step;
+    step.revision = revision;
+    step.kind = kind;
+    step.settings = settings_;
+    plan_.steps.push_back(std::move(step));
+    return plan_.steps.back();
+  }
+
+  bool is_new(const std::string& name) const { return created_.count(name) > 0; }
+
+  void place(const std::string& revision, Statement&& s, bool batches) {
+    PlannedStatement planned;
+    const StepKind kind = plan_.online ? kind_of(s, batches, planned.note) : StepKind::tx;
+    if (!plan_.online) planned.note = offline_note(s);
+    planned.statement = std::move(s);
+    const bool joins = kind == StepKind::tx && !plan_.steps.empty() && plan_.steps.back().kind == StepKind::tx &&
+                       plan_.steps.back().revision == revision;
+    Step& step = joins ? plan_.steps.back() : open(revision, kind);
+    step.statements.push_back(std::move(planned));
+  }
+
+  StepKind kind_of(const Statement& s, bool batches, std::string& note) const {
+    switch (s.kind) {
+      case StatementKind::create_index:
+      case StatementKind::drop:
+      case StatementKind::reindex:
+      case StatementKind::refresh:
+        return s.concurrently ? StepKind::concurrent : StepKind::tx;
+      case StatementKind::detach_concurrently:
+        return StepKind::concurrent;
+      case StatementKind::vacuum:
+        return s.tag == "ANALYZE" ? StepKind::tx : StepKind::concurrent;
+      case StatementKind::enum_add_value:
+        note = "a transaction of its own, so that the next statement can use the value";
+        return StepKind::concurrent;
+      case StatementKind::validate:
+        if (is_new(s.relation)) return StepKind::tx;
+        note = "a transaction of its own: reads the table while writes go on";
+        return StepKind::validate;
+      case StatementKind::backfill_call:
+        note = "batches";
+        return StepKind::backfill;
+      case StatementKind::update:
+      case StatementKind::delete_: {
+        if (!batches || !s.change || is_new(s.change->relation) || s.text.rfind("/*", 0) == 0) return StepKind::tx;
+        const RelationFacts facts = lookup_(s.change->relation);
+        if (!facts.exists) return StepKind::tx;
+        const CursorDecision decision = choose_cursor(*s.change, facts);
+        note = decision.reason;
+        return decision.choice == CursorChoice::none ? StepKind::tx : StepKind::backfill;
+      }
+      default:
+        return StepKind::tx;
+    }
+  }
+
+  static std::string offline_note(const Statement& s) {
+    switch (s.kind) {
+      case StatementKind::create_index:
+      case StatementKind::drop:
+      case StatementKind::reindex:
+      case StatementKind::refresh:
+        return s.concurrently ? "runs without CONCURRENTLY" : "";
+      case StatementKind::detach_concurrently:
+        return "runs without CONCURRENTLY";
+      case StatementKind::vacuum:
+        return s.tag == "ANALYZE" ? "" : "left out: VACUUM cannot run inside a transaction";
+      case StatementKind::backfill_call:
+        return "runs as one UPDATE";
+      default:
+        return "";
+    }
+  }
+
+  /// A group of nothing but SET statements needs no transaction when a step of its revision follows: that step opens
+  /// with them anyway.
+  void fold_settings(std::size_t first) {
+    if (!plan_.online) return;
+    for (std::size_t i = first; i + 1 < plan_.steps.size();) {
+      const Step& step = plan_.steps[i];
+      const bool only_settings =
+          step.kind == StepKind::tx &&
+          std::all_of(step.statements.begin(), step.statements.end(),
+                      [](const PlannedStatement& p) { return p.statement.kind == StatementKind::set; });
+      if (only_settings) {
+        plan_.steps.erase(plan_.steps.begin() + static_cast<std::ptrdiff_t>(i));
+      } else {
+        ++i;
+      }
+    }
+  }
+
+  Plan plan_;
+  const RelationLookup& lookup_;
+  std::unordered_set<std::string> created_;
+  std::vector<std::string> settings_;
+};
+
+}  // namespace
+
+Plan make_plan(std::vector<RevisionScript> scripts, bool up, bool online, const RelationLookup& lookup,
+               const PlanCursor& cursor) {
+  Planner planner(up, online, lookup);
+  for (std::size_t i = 0; i < scripts.size(); ++i) {
+    if (cursor) cursor(i);
+    planner.add(std::move(scripts[i]));
+  }
+  return planner.finish();
+}
+
+}  // namespace migration

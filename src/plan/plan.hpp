@@ -1,0 +1,93 @@
+// From scripts to steps.
+//
+// What: make_plan() takes the statements of the revisions on a path, in order, and cuts them into the steps a run
+// executes. Why by shape: what runs where is decided by the form of a statement and never by the size of a table, so a
+// plan read on a laptop is the plan that runs in production. Invariants: a step belongs to one revision; the last step
+// of a revision completes it; every revision has at least one step (an empty script is an empty transaction); when
+// every step is `tx` the caller's session runs the plan in its own transaction. Memory: plain values.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "statement/statement.hpp"
+
+namespace migration {
+
+enum class StepKind {
+  tx,          ///< statements in one transaction
+  concurrent,  ///< one top-level statement that commits by itself or wants a transaction of its own
+  backfill,    ///< UPDATE or DELETE in batches
+  validate,    ///< VALIDATE CONSTRAINT in a transaction of its own
+};
+const char* to_text(StepKind kind);
+StepKind step_kind_from(const std::string& text);
+
+/// What the planner asks about a relation; filled by the catalog room.
+struct RelationFacts {
+  bool exists = false;
+  char kind = 0;                         ///< pg_class.relkind
+  bool statement_triggers = false;       ///< per-statement triggers on UPDATE or DELETE, or rules
+  long long rows = -1, bytes = -1;       ///< estimates; -1 unknown
+  std::vector<std::string> key_columns;  ///< quoted; unique, not null, not deferrable; empty when there is none
+};
+using RelationLookup = std::function<RelationFacts(const std::string& quoted_name)>;
+/// Told the index of the script that is being cut, before its names are looked up.
+using PlanCursor = std::function<void(std::size_t script)>;
+
+struct PlannedStatement {
+  Statement statement;
+  std::string note;
+};
+
+struct Step {
+  int number = 0;
+  std::string revision;
+  StepKind kind = StepKind::tx;
+  std::vector<PlannedStatement> statements;
+  std::vector<std::string> settings;  ///< SET statements of the script that come before it
+  bool completes = false;
+  int transaction = 0;  ///< number of its transaction; 0 when it has many
+};
+
+struct RevisionScript {
+  std::string revision;
+  std::vector<Statement> statements;
+  bool online = true;  ///< the revision's own option
+};
+
+struct Plan {
+  bool up = true;
+  bool online = true;
+  std::vector<Step> steps;
+
+  /// Does any step need a worker?
+  bool background() const;
+};
+
+/// `online` false: everything as written, in one transaction, CONCURRENTLY forms as plain forms.
+Plan make_plan(std::vector<RevisionScript> scripts, bool up, bool online, const RelationLookup& lookup,
+               const PlanCursor& cursor = {});
+
+/// What a lock mode keeps others from doing: 'nothing', 'writes', 'reads and writes'.
+const char* blocks_of(const std::string& lock_mode);
+/// The strongest lock of a statement and the relation it is on.
+struct StrongestLock {
+  std::string mode, relation;
+};
+StrongestLock strongest_lock(const Statement& s);
+
+/// How an UPDATE or DELETE may be cut into batches.
+enum class CursorChoice {
+  none,    ///< as one statement
+  ctid,    ///< block ranges: repeating a row is harmless
+  keyset,  ///< ranges of an immutable unique key: each row exactly once
+};
+struct CursorDecision {
+  CursorChoice choice = CursorChoice::none;
+  std::string reason;
+};
+CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts);
+
+}  // namespace migration

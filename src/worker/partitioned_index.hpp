@@ -1,0 +1,46 @@
+// CREATE INDEX CONCURRENTLY on a partitioned table, which the server itself refuses.
+//
+// What: the parent's entry ON ONLY, then for every member of the tree, top down, an index of its own (CONCURRENTLY on
+// those with storage) and ATTACH; the parent becomes valid with the last one. Invariant: every action is looked up
+// before it is taken, so the walk can be repeated after any interruption; names are derived from table and parent index,
+// so a repeated walk meets its own work. Partitions created meanwhile get their index from the parent by themselves.
+#pragma once
+
+#include <string>
+
+#include "pg/portal.hpp"
+#include "worker/executor.hpp"
+
+namespace migration {
+
+/// Runs one statement at top level under the step's session settings and the watchdog. Errors: MigrationError with its
+/// place in the plan; cancels and shutdowns as PgError.
+void run_top_level(const catalog::RunRecord& run, const catalog::StepRecord& step, const std::string& sql,
+                   const pg::IndexRewrite* rewrite = nullptr);
+
+class PartitionedIndex {
+ public:
+  PartitionedIndex(const catalog::RunRecord& run, const catalog::StepRecord& step, const Statement& statement,
+                   unsigned parent)
+      : run_(run), step_(step), s_(statement), parent_(parent) {}
+  void build();
+
+ private:
+  struct Member {
+    unsigned oid = 0, parent = 0;
+    bool leaf = false;
+    std::string schema, name;
+  };
+  unsigned parent_index() const;
+  std::vector<Member> members() const;
+  unsigned attached_index(const Member& m, unsigned parent_index) const;
+  void build_member(const Member& m, unsigned parent_index);
+  void in_locked_transaction(const std::function<void()>& f) const;
+
+  const catalog::RunRecord& run_;
+  const catalog::StepRecord& step_;
+  const Statement& s_;
+  unsigned parent_;
+};
+
+}  // namespace migration

@@ -1,0 +1,89 @@
+// Storing a run; see submit.hpp.
+#include "worker/submit.hpp"
+
+#include <fmt/format.h>
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "catalog/leftovers.hpp"
+
+namespace migration {
+
+std::vector<catalog::StepRecord> step_records(const PlannedRun& planned) {
+  std::unordered_map<std::string, const std::string*> paths;
+  for (const PlannedRevision& r : planned.revisions) paths[r.stored.node.id] = &r.stored.script_path;
+  std::vector<catalog::StepRecord> out;
+  out.reserve(planned.plan.steps.size());
+  for (const Step& step : planned.plan.steps) {
+    catalog::StepRecord record;
+    record.step = step.number;
+    record.revision = step.revision;
+    record.kind = to_text(step.kind);
+    record.settings = step.settings;
+    record.completes = step.completes;
+    auto path = paths.find(step.revision);
+    if (path != paths.end()) record.script_path = *path->second;
+    for (const PlannedStatement& s : step.statements) record.statements.push_back(s.statement.text);
+    out.push_back(std::move(record));
+  }
+  return out;
+}
+
+void require_nothing_half_done(const PlannedRun& planned) {
+  std::unordered_set<std::string> on_path;
+  for (const PlannedRevision& r : planned.revisions) on_path.insert(r.stored.node.id);
+  for (const catalog::HalfDone& half : catalog::half_done_revisions()) {
+    const bool same_way = (half.direction == "upgrade") == planned.up;
+    if (same_way && on_path.count(half.revision) > 0) continue;
+    if (planned.revisions.empty()) continue;
+    throw MigrationError(
+        sqlstate::not_in_prerequisite_state,
+        fmt::format("revision \"{}\" is half {} by run {}", half.revision,
+                    half.direction == "downgrade" ? "undone" : "done", half.run_id),
+        fmt::format("Its finished steps stay in the database until its {} is completed.", half.direction),
+        fmt::format("SELECT migration_resume({});", half.run_id));
+  }
+}
+
+catalog::RunRecord store_run(const PlannedRun& planned, const pg::Role& role, const pg::Role& session,
+                             int lock_timeout_ms, int lock_retries, int batch_target_ms) {
+  catalog::RunRecord run;
+  run.direction = planned.up ? "upgrade" : "downgrade";
+  run.target = planned.target;
+  run.background = true;
+  run.role_name = role.name;
+  run.role_oid = role.oid;
+  run.session_name = session.name;
+  run.session_oid = session.oid;
+  run.lock_timeout_ms = lock_timeout_ms;
+  run.lock_retries = lock_retries;
+  run.batch_target_ms = batch_target_ms;
+  const std::vector<catalog::StepRecord> steps = step_records(planned);
+  catalog::insert_run(run, steps);
+  for (const catalog::HalfDone& half : catalog::half_done_revisions()) {
+    if ((half.direction == "upgrade") != planned.up) continue;
+    std::size_t i = 0;
+    for (const catalog::StepRecord& step : steps) {
+      if (step.revision != half.revision) continue;
+      if (i == half.steps.size()) break;
+      const catalog::StepRecord& old = half.steps[i++];
+      if (old.statements != step.statements || old.kind != step.kind) {
+        if (old.state != "succeeded") break;
+        throw MigrationError(
+            sqlstate::edited_after_apply,
+            fmt::format("revision \"{}\" was changed after run {} had done part of it", half.revision, half.run_id),
+            fmt::format("Step {} is done and no longer the same: {}", old.step,
+                        old.statements.empty() ? std::string() : old.statements.front()),
+            fmt::format("SELECT migration_resume({});  -- or give the finished statements back to the script", half.run_id));
+      }
+      catalog::adopt_step(run.run_id, step.step, old, half.run_id);
+      if (old.state != "succeeded") break;
+    }
+  }
+  catalog::supersede_runs(run.run_id);
+  catalog::log_event({run.run_id, "", 0, "queued", role.name, -1, {}});
+  return run;
+}
+
+}  // namespace migration
