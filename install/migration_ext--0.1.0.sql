@@ -274,7 +274,8 @@ COMMENT ON COLUMN migration_ext.log.detail IS 'of an error';
 COMMENT ON COLUMN migration_ext.log.hint IS 'of an error';
 ALTER TABLE migration_ext.log ENABLE ROW LEVEL SECURITY;
 
-CREATE INDEX revision_references ON migration_ext.revision USING gin (down_revision, depends_on);
+-- Without a pending list: registration asks this index each time, and a list would be read from end to end.
+CREATE INDEX revision_references ON migration_ext.revision USING gin (down_revision, depends_on, labels) WITH (fastupdate = off);
 CREATE INDEX log_run ON migration_ext.log (run_id);
 CREATE INDEX log_at ON migration_ext.log (at);
 CREATE INDEX job_run ON migration_ext.job (run_id);

@@ -120,6 +120,8 @@ mapfile -t formatted < <(find src test bench -type f \( -name '*.cpp' -o -name '
 if ! command -v clang-format-14 >/dev/null; then
   echo "skipped: formatting (no clang-format-14)"
 elif [ ${#formatted[@]} -gt 0 ]; then
-  clang-format-14 --dry-run -Werror "${formatted[@]}" 2>&1 | grep -E 'error:' | rule 'clang-format finds nothing to change'
+  clang-format-14 --dry-run -Werror "${formatted[@]}" 2>&1 |
+    sed -nE 's/^([^:]+):[0-9]+:[0-9]+: error:.*/\1/p' | uniq -c | sed -E 's/^ *([0-9]+) (.*)/\2: \1 places; `make format` changes them/' |
+    rule 'clang-format finds nothing to change'
 fi
 exit "$status"

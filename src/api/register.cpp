@@ -41,8 +41,19 @@ std::string fingerprint_of(const std::string& upgrade, const std::optional<std::
   return pg::fingerprint(pg::quote_literal(all));
 }
 
-bool same_text(const catalog::StoredRevision& a, const catalog::StoredRevision& b) {
-  return a.fingerprint == b.fingerprint && a.node.down == b.node.down && a.node.depends_on == b.node.depends_on &&
+/// The directive `as written` is a comment, so the fingerprint does not see it; the planner does.
+bool same_directives(const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  const auto flags = [](const std::string& script) {
+    std::vector<bool> out;
+    for (const Statement& s : pg::parse_script(script, "script")) out.push_back(s.as_written);
+    return out;
+  };
+  return flags(a) == flags(b);
+}
+
+bool same_text(const catalog::StoredRevision& a, const catalog::StoredRevision& b, bool applied) {
+  return (applied || same_directives(a.upgrade, b.upgrade)) && a.fingerprint == b.fingerprint && a.node.down == b.node.down && a.node.depends_on == b.node.depends_on &&
          a.node.labels == b.node.labels;
 }
 
@@ -107,10 +118,12 @@ bool needs_graph_check(const catalog::StoredRevision& r, bool exists) {
 }
 
 std::string store(catalog::StoredRevision r) {
+  // What is checked here must still hold when this transaction commits: two that are each fine could make a cycle.
+  catalog::lock_revisions();
   const auto old = catalog::load_revision(r.node.id);
   if (old) {
     const bool applied = catalog::load_applied_row(r.node.id).has_value();
-    if (same_text(*old, r)) {
+    if (same_text(*old, r, applied)) {
       if (old->node.message == r.node.message && old->options == r.options) return "unchanged";
       catalog::StoredRevision renamed = *old;
       renamed.node.message = r.node.message;
@@ -156,6 +169,7 @@ MIGRATION_FUNCTION(migration_register) {
   if (auto dependencies = pg::text_argument(fcinfo, 6)) r.node.depends_on = split_names(*dependencies);
   r.options = json_argument(fcinfo, 7);
 
+  std::string remark, remark_detail;
   const auto statements = pg::parse_script(r.upgrade, fmt::format("upgrade script of revision \"{}\"", r.node.id));
   if (downgrade && is_word(*downgrade, "irreversible")) {
     r.downgrade_kind = "irreversible";
@@ -171,13 +185,12 @@ MIGRATION_FUNCTION(migration_register) {
     if (derived.script) {
       pg::parse_script(*derived.script, fmt::format("derived downgrade of revision \"{}\"", r.node.id));
       if (!derived.script->empty()) {
-        pg::report(NOTICE, "00000", fmt::format("downgrade of revision \"{}\" derived from its statements", r.node.id),
-                   *derived.script);
+        remark = fmt::format("downgrade of revision \"{}\" derived from its statements", r.node.id);
+        remark_detail = *derived.script;
       }
     } else {
-      std::string why;
-      for (const std::string& reason : derived.why_not) why += (why.empty() ? "" : "; ") + reason;
-      pg::report(NOTICE, "00000", fmt::format("revision \"{}\" has no downgrade", r.node.id), why);
+      remark = fmt::format("revision \"{}\" has no downgrade", r.node.id);
+      for (const std::string& reason : derived.why_not) remark_detail += (remark_detail.empty() ? "" : "; ") + reason;
     }
   }
   r.fingerprint = fingerprint_of(r.upgrade, r.downgrade, r.downgrade_kind);
@@ -185,7 +198,10 @@ MIGRATION_FUNCTION(migration_register) {
   const pg::Role role = pg::current_role();
   r.registered_by = role.name;
   r.registered_oid = role.oid;
-  return pg::text_result(fcinfo, store(std::move(r)));
+  const std::string result = store(std::move(r));
+  // A deployment registers everything again; what is known already deserves no words.
+  if (!remark.empty() && result != "unchanged") pg::report(NOTICE, "00000", remark, remark_detail);
+  return pg::text_result(fcinfo, result);
 }
 
 /// migration_unregister(revision) -> boolean. False when there is no such revision. Errors: 55000 when it is applied or
@@ -193,6 +209,7 @@ MIGRATION_FUNCTION(migration_register) {
 MIGRATION_FUNCTION(migration_unregister) {
   pg::require_writable("migration_unregister");
   const std::string id = pg::required_text(fcinfo, 0, "revision");
+  catalog::lock_revisions();
   if (!catalog::load_revision(id)) return pg::bool_result(false);
   if (catalog::load_applied_row(id)) {
     throw MigrationError(sqlstate::not_in_prerequisite_state, fmt::format("revision \"{}\" is applied", id),

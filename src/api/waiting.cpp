@@ -114,7 +114,13 @@ catalog::RunRecord wait_until_over(pg::WaitingCall& wait, long long run_id, doub
         throw MigrationError(sqlstate::undefined_object, fmt::format("run {} does not exist", run_id), {},
                              "SELECT * FROM migration_runs();");
       }
-      if (!live(seen.run->state)) return *seen.run;
+      if (!live(seen.run->state)) {
+        // The owner gives the run lock back a moment after it has said how the run ended.
+        for (int i = 0; i < 100 && look(wait, [&] { return pg::run_lock_owner() == seen.run->owner_pid; }); ++i) {
+          pg::wait_latch(10);
+        }
+        return *seen.run;
+      }
       // Running, but nobody owns it: the owner is gone. Twice in a row, because a new owner writes before it is seen.
       const bool orphan = over_there || (seen.run->state == "running" && !seen.owned);
       quiet = orphan ? quiet + 1 : 0;

@@ -76,11 +76,14 @@ std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids) 
   std::unordered_map<std::string, StoredRevision> found;
   {
     Scope scope;
+    // A join, because `= ANY ($1::text[])` would read the array again for every row. The plan is kept from a time when the
+    // table was small; a nested loop would be a scan per revision.
+    pg::set_local("enable_nestloop", "off");
     Rows rows = pg::query(
         "SELECT revision, down_revision, depends_on, labels, message, upgrade, downgrade, downgrade_kind, fingerprint, "
         "options, script_path, registered_by, registered_oid, registered_at, "
         "coalesce(options->>'online', 'true') <> 'false' "
-        "FROM migration_ext.revision WHERE revision = ANY ($1::text[])",
+        "FROM migration_ext.revision WHERE revision IN (SELECT pg_catalog.unnest($1::text[]))",
         {sql_array(ids)});
     found.reserve(rows.size());
     for (Row& row : rows) found.emplace(*row[0], to_revision(row));
@@ -117,6 +120,11 @@ void update_revision(const StoredRevision& r) {
        r.script_path, r.registered_by, sql_int(r.registered_oid)});
 }
 
+void lock_revisions() {
+  Scope scope;
+  pg::query("LOCK TABLE migration_ext.revision IN SHARE ROW EXCLUSIVE MODE");
+}
+
 bool references_resolve(const std::string& id, const std::vector<std::string>& down,
                         const std::vector<std::string>& depends_on) {
   std::vector<std::string> names = down;
@@ -126,7 +134,7 @@ bool references_resolve(const std::string& id, const std::vector<std::string>& d
   pg::set_local("enable_seqscan", "off");
   Rows rows = pg::query(
       "SELECT (SELECT count(*) FROM migration_ext.revision WHERE revision = ANY ($1::text[])), EXISTS (SELECT FROM "
-      "migration_ext.revision WHERE down_revision @> ARRAY[$2] OR depends_on @> ARRAY[$2])",
+      "migration_ext.revision WHERE down_revision @> ARRAY[$2] OR depends_on @> ARRAY[$2] OR labels @> ARRAY[$2])",
       {sql_array(names), id});
   return pg::to_integer(rows[0][0]) == static_cast<long long>(names.size()) && !pg::to_bool(rows[0][1]);
 }
@@ -220,7 +228,9 @@ void replace_applied(const std::vector<std::string>& remove,
                      const std::string& role) {
   if (!remove.empty()) {
     Scope scope;
-    pg::query("DELETE FROM migration_ext.applied WHERE revision = ANY ($1::text[])", {sql_array(remove)});
+    pg::set_local("enable_nestloop", "off");
+    pg::query("DELETE FROM migration_ext.applied WHERE revision IN (SELECT pg_catalog.unnest($1::text[]))",
+              {sql_array(remove)});
   }
   for (const auto& [id, fingerprint] : add_with_fingerprint) mark_applied(id, fingerprint, role, std::nullopt, -1);
 }

@@ -45,7 +45,10 @@ std::optional<StoredRevision> load_revision(const std::string& id);
 std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids);
 void insert_revision(const StoredRevision& r);
 void update_revision(const StoredRevision& r);
-/// Are all the names registered ids, and does nobody refer to `id` yet? Then a new revision `id` closes no circle.
+/// Until the end of the transaction nobody else registers or forgets revisions; waits for those who do.
+void lock_revisions();
+/// Are all the names registered ids, and does nobody refer to `id` or use it as a label yet? Then a new revision `id`
+/// closes no circle and clashes with nothing.
 bool references_resolve(const std::string& id, const std::vector<std::string>& down,
                         const std::vector<std::string>& depends_on);
 bool delete_revision(const std::string& id);

@@ -33,6 +33,13 @@ extern "C" {
 #define COMPAT_NO_ESCONTEXT
 #endif
 
+// 17 gave LockHeldByMe a third argument.
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_NOT_STRONGER , false
+#else
+#define COMPAT_NOT_STRONGER
+#endif
+
 namespace migration::pg {
 
 inline bool compat_portal_run(Portal portal, bool top_level, DestReceiver* receiver, QueryCompletion* completion) {

@@ -134,7 +134,9 @@ void Failure::keep(const MigrationError& e) noexcept {
     made->message = copy_or_null(e.message());
     made->detail = copy_or_null(e.detail());
     made->hint = copy_or_null(e.hint());
-    made->cursorpos = e.position();
+    // The position counts in the script, not in the statement that carried it.
+    made->internalpos = e.query().empty() ? 0 : e.position();
+    made->internalquery = copy_or_null(e.query());
     made->output_to_server = made->output_to_client = true;
     made->assoc_context = CurrentMemoryContext;
     error = made;

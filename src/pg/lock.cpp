@@ -30,6 +30,9 @@ LOCKTAG ledger_tag(int part) {
   const Oid relation = ledger_relation("run");
   LOCKTAG tag;
   SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, relation, static_cast<uint16>(part));
+  // The lock method of advisory locks: an abort releases session locks of the default method (ProcReleaseLocks), and a
+  // worker survives the aborts of its steps. No advisory function can name this tag.
+  tag.locktag_lockmethodid = USER_LOCKMETHOD;
   return tag;
 }
 
@@ -47,6 +50,12 @@ bool try_run_lock(LockLife life) { return try_lock(ledger_tag(1), ExclusiveLock,
 void release_run_lock(LockLife life) {
   LOCKTAG tag = ledger_tag(1);
   pg_call([&] { LockRelease(&tag, ExclusiveLock, life == LockLife::session); });
+}
+
+bool keep_run_lock() {
+  LOCKTAG tag = ledger_tag(1);
+  if (pg_call([&] { return LockHeldByMe(&tag, ExclusiveLock COMPAT_NOT_STRONGER); })) return true;
+  return try_lock(tag, ExclusiveLock, true);
 }
 
 bool run_lock_held_elsewhere() {
@@ -83,7 +92,7 @@ void release_submit_lock_quietly() noexcept { LockRelease(&g_submit_tag, Exclusi
 void lock_extension(unsigned extension_oid) {
   LOCKTAG tag;
   SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension_oid, 0);
-  pg_call([&] { LockAcquire(&tag, AccessShareLock, true, false); });
+  pg_call([&] { LockAcquire(&tag, AccessShareLock, false, false); });
 }
 
 int lock_mode_number(const std::string& name) {

@@ -18,6 +18,9 @@ enum class LockLife { transaction, session };
 /// Tries to become the runner of this database. False when somebody else is.
 bool try_run_lock(LockLife life);
 void release_run_lock(LockLife life);
+/// For the owner, before each step: still the owner? Takes the lock again when a script released it
+/// (pg_advisory_unlock_all). False when somebody else has it now.
+bool keep_run_lock();
 /// Is there a live runner other than this session?
 bool run_lock_held_elsewhere();
 /// PID of the live runner, 0 when unknown or none.
@@ -29,7 +32,7 @@ void release_submit_lock();
 /// For destructors: never raises; with an error in flight the lock must go all the same, because it is a session's.
 void release_submit_lock_quietly() noexcept;
 
-/// Keeps DROP EXTENSION out for the life of the session (workers).
+/// Keeps DROP EXTENSION out until the end of this transaction (workers, each transaction that runs a step).
 void lock_extension(unsigned extension_oid);
 
 struct LockTarget {

@@ -47,6 +47,13 @@ std::string where(const Scan& script, std::string_view what, int offset) {
   return fmt::format("Line {} of the {}: {}", line, what, shown);
 }
 
+/// Clients draw the place of the mistake in the script; one that is too long for a screen is left to the DETAIL.
+MigrationError with_script(MigrationError e, const Scan& script) {
+  constexpr int longest_shown = 65536;
+  if (script.length <= longest_shown) e.in_query(std::string(script.text, static_cast<size_t>(script.length)));
+  return e;
+}
+
 /// A refusal that has not been raised yet.
 struct Refusal {
   const char* state;
@@ -54,7 +61,8 @@ struct Refusal {
   int offset;
 
   MigrationError error(const Scan& script, std::string_view what) const {
-    return {state, message, where(script, what, offset), hint, count_characters(script.text, offset) + 1};
+    MigrationError e(state, message, where(script, what, offset), hint, count_characters(script.text, offset) + 1);
+    return with_script(std::move(e), script);
   }
 };
 
@@ -213,7 +221,7 @@ std::vector<Statement> parse_script(std::string_view text, std::string_view what
     if (failed->position() == 0) throw *failed;
     std::string detail = where(script, what, mistake);
     if (std::string const own = failed->detail(); !own.empty()) detail = own + "\n" + detail;
-    throw MigrationError(failed->state(), failed->message(), detail, failed->hint(), failed->position());
+    throw with_script(MigrationError(failed->state(), failed->message(), detail, failed->hint(), failed->position()), script);
   }
   std::vector<Statement> statements;
   statements.reserve(pieces.size());

@@ -17,6 +17,7 @@ extern "C" {
 #include "tcop/pquery.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 }
 
@@ -159,6 +160,15 @@ bool wait_latch(long milliseconds) {
     return got;
   });
   return (events & WL_LATCH_SET) != 0;
+}
+
+void pause(long milliseconds) {
+  const TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+  for (;;) {
+    const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+    if (left <= 0) return;
+    wait_latch(left < 1000 ? left : 1000);
+  }
 }
 
 }  // namespace migration::pg

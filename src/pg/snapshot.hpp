@@ -34,4 +34,7 @@ class WaitingCall {
 /// Waits on the process latch, at most `milliseconds`; handles interrupts. True when the latch was set.
 bool wait_latch(long milliseconds);
 
+/// Waits that long whatever wakes the process; handles interrupts.
+void pause(long milliseconds);
+
 }  // namespace migration::pg

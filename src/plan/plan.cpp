@@ -173,7 +173,7 @@ class Planner {
         return StepKind::backfill;
       case StatementKind::update:
       case StatementKind::delete_: {
-        if (!batches || !s.change || is_new(s.change->relation) || s.text.rfind("/*", 0) == 0) return StepKind::tx;
+        if (!batches || !s.change || is_new(s.change->relation) || s.as_written) return StepKind::tx;
         const RelationFacts facts = lookup_(s.change->relation);
         if (!facts.exists) return StepKind::tx;
         const CursorDecision decision = choose_cursor(*s.change, facts);

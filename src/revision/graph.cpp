@@ -223,6 +223,11 @@ void RevisionGraph::refuse_cycles() {
   std::string round;
   for (std::size_t k = seen_at[here] - 1; k < path.size(); ++k) round += revisions_[path[k]].id + " needs ";
   round += revisions_[here].id;
+  // A cycle through a dependency can lie between a base and a head all the same.
+  if (named.empty()) {
+    for (std::size_t k = seen_at[here] - 1; k < path.size(); ++k) named.push_back(revisions_[path[k]].id);
+    std::sort(named.begin(), named.end());
+  }
   if (by_down) throw loop_error(GraphErrorKind::cycle, "Cycle", named, round);
   throw loop_error(GraphErrorKind::dependency_cycle, "Dependency cycle", named, round);
 }

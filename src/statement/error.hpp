@@ -67,9 +67,15 @@ class MigrationError : public std::exception {
   const std::string& detail() const noexcept { return detail_; }
   const std::string& hint() const noexcept { return hint_; }
   int position() const noexcept { return position_; }
+  /// The script that `position` counts in; empty when the error is not about a script.
+  const std::string& query() const noexcept { return query_; }
+  MigrationError& in_query(std::string script) {
+    query_ = std::move(script);
+    return *this;
+  }
 
  private:
-  std::string state_, message_, detail_, hint_;
+  std::string state_, message_, detail_, hint_, query_;
   int position_;
 };
 

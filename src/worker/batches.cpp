@@ -13,6 +13,7 @@
 #include "backfill/batch.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/jobs.hpp"
+#include "pg/lock.hpp"
 #include "pg/parse.hpp"
 #include "pg/portal.hpp"
 #include "pg/process.hpp"
@@ -188,6 +189,7 @@ class Backfill {
 
   bool batch(double started) {
     pg::report_activity(fmt::format("migration run {} step {} job {}", run_.run_id, step_.step, job_.job_id));
+    pg::lock_extension(pg::extension_oid());
     const bool more = job_.cursor_kind == "keyset" ? key_batch() : block_batch();
     ++job_.batches;
     const double elapsed = monotonic_ms() - started;

@@ -14,6 +14,7 @@
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
+#include "pg/sql.hpp"
 #include "pg/watchdog.hpp"
 #include "worker/planning.hpp"
 #include "worker/transact.hpp"
@@ -90,7 +91,12 @@ void Executor::execute() {
 
 bool Executor::stop_if_wanted() {
   catalog::RunWish wish;
-  pg::in_transaction([&] { wish = catalog::load_wish(run_.run_id); });
+  bool owner = true;
+  pg::in_transaction([&] {
+    owner = pg::keep_run_lock();
+    wish = catalog::load_wish(run_.run_id);
+  });
+  if (!owner) throw MigrationError(sqlstate::admin_shutdown, fmt::format("run {} has another owner", run_.run_id));
   if (wish.state.empty()) {
     throw MigrationError(sqlstate::not_in_prerequisite_state, fmt::format("run {} is gone from the ledger", run_.run_id));
   }
@@ -202,8 +208,7 @@ Executor::StepEnd Executor::run_step(StepRecord step) {
                    fmt::format("step {}: {}; try {} of {} in {} ms", step.step, problem.message, number + 1,
                                outcome.retries + 1, decision.delay_ms),
                    problem.detail.empty() ? "" : "In the way: " + problem.detail);
-        const double until = monotonic_ms() + decision.delay_ms;
-        while (monotonic_ms() < until) pg::wait_latch(static_cast<long>(std::max(1.0, until - monotonic_ms())));
+        pg::pause(decision.delay_ms);
         if (stop_if_wanted()) return StepEnd::stopped;
         pg::in_transaction([&] { catalog::set_waiting(run_.run_id, ""); });
         break;
@@ -268,6 +273,7 @@ void Executor::try_transaction(const StepRecord& step) {
   pg::crash_point("step:before", step.step);
   pg::in_transaction([&] {
     pg::report_activity(fmt::format("migration run {} step {}", run_.run_id, step.step));
+    pg::lock_extension(pg::extension_oid());
     {
       pg::SettingsFrame frame;
       pg::set_local("lock_timeout", std::to_string(run_.lock_timeout_ms));

@@ -59,10 +59,7 @@ bool become_owner() {
   for (;;) {
     bool got = false;
     pg::in_transaction([&] { got = pg::try_run_lock(pg::LockLife::session); });
-    if (got) {
-      pg::in_transaction([] { pg::lock_extension(pg::extension_oid()); });
-      return true;
-    }
+    if (got) return true;
     if (monotonic_ms() > until) return false;
     pg::wait_latch(20);
   }
@@ -147,6 +144,8 @@ void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
       request = nullptr;
     }
     Executor(std::move(*run)).execute();
+    // Given back before the process ends, so that whoever waited finds nobody at work.
+    pg::in_transaction([] { pg::release_run_lock(pg::LockLife::session); });
     return;
   } catch (const pg::PgError& e) {
     problem = catalog::Problem{e.state(), e.message(), e.detail(), e.hint()};

@@ -68,8 +68,7 @@ void take_locks_patiently(const std::vector<pg::LockTarget>& targets, const Lock
     }
     const std::string holders = pg::describe_holders(targets);
     if (patience.waiting) patience.waiting(attempt, holders);
-    const long pause = backoff_ms(attempt, pg_prng_uint32(&pg_global_prng_state));
-    for (long waited = 0; waited < pause; waited += 1000) pg::wait_latch(std::min(1000L, pause - waited));
+    pg::pause(backoff_ms(attempt, pg_prng_uint32(&pg_global_prng_state)));
   }
 }
 

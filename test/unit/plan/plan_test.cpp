@@ -1,0 +1,181 @@
+// Cutting scripts into steps: what runs where is decided by shape alone.
+#include "plan/plan.hpp"
+
+#include <gtest/gtest.h>
+
+using namespace migration;
+
+namespace {
+
+Statement statement(StatementKind kind, const std::string& text, const std::string& relation = "t") {
+  Statement s;
+  s.kind = kind;
+  s.text = text;
+  s.relation = relation;
+  return s;
+}
+
+Statement update(const std::string& column, bool null_test) {
+  Statement s = statement(StatementKind::update, "UPDATE t SET " + column + " = 1");
+  RowChange change;
+  change.relation = "t";
+  change.assignments = column + " = 1";
+  change.set_columns = {column};
+  change.simple = true;
+  if (null_test) {
+    change.condition = column + " IS NULL";
+    change.null_tests = {column};
+  }
+  s.change = change;
+  return s;
+}
+
+Statement concurrent_index() {
+  Statement s = statement(StatementKind::create_index, "CREATE INDEX CONCURRENTLY i ON t (c)");
+  s.concurrently = true;
+  s.object = "i";
+  s.creates = {"i"};
+  return s;
+}
+
+RelationFacts table_with_key() {
+  RelationFacts facts;
+  facts.exists = true;
+  facts.kind = 'r';
+  facts.key_columns = {"id"};
+  return facts;
+}
+
+Plan plan(std::vector<RevisionScript> scripts, bool online = true, RelationFacts facts = table_with_key()) {
+  return make_plan(std::move(scripts), true, online, [=](const std::string&) { return facts; });
+}
+
+std::string kinds(const Plan& p) {
+  std::string out;
+  for (const Step& s : p.steps) out += std::string(out.empty() ? "" : " ") + to_text(s.kind) + (s.completes ? "!" : "");
+  return out;
+}
+
+}  // namespace
+
+TEST(Plan, TransactionalStatementsOfARevisionAreOneStep) {
+  const Plan p =
+      plan({{"a",
+             {statement(StatementKind::create_table, "CREATE TABLE a ()"), statement(StatementKind::other, "GRANT x")},
+             true},
+            {"b", {statement(StatementKind::alter_table, "ALTER TABLE a")}, true}});
+  EXPECT_EQ(kinds(p), "tx! tx!");
+  EXPECT_FALSE(p.background());
+  EXPECT_EQ(p.steps[0].transaction, 1);
+  EXPECT_EQ(p.steps[1].transaction, 1);
+}
+
+TEST(Plan, AnEmptyScriptStillCompletesItsRevision) {
+  const Plan p = plan({{"m", {}, true}});
+  EXPECT_EQ(kinds(p), "tx!");
+  EXPECT_TRUE(p.steps[0].statements.empty());
+}
+
+TEST(Plan, ConcurrentStatementsSplitTheirRevision) {
+  const Plan p =
+      plan({{"a",
+             {statement(StatementKind::alter_table, "A"), concurrent_index(), statement(StatementKind::other, "B")},
+             true}});
+  EXPECT_EQ(kinds(p), "tx concurrent tx!");
+  EXPECT_TRUE(p.background());
+  EXPECT_EQ(p.steps[0].transaction, 1);
+  EXPECT_EQ(p.steps[1].transaction, 0);
+  EXPECT_EQ(p.steps[2].transaction, 2);
+}
+
+TEST(Plan, OfflineEverythingIsOneTransaction) {
+  const Plan p =
+      plan({{"a", {statement(StatementKind::alter_table, "A"), concurrent_index(), update("c", true)}, true}}, false);
+  EXPECT_EQ(kinds(p), "tx!");
+  EXPECT_EQ(p.steps[0].statements[1].note, "runs without CONCURRENTLY");
+}
+
+TEST(Plan, AFillOfAMissingValueGoesByBlocks) {
+  const Plan p = plan({{"a", {update("c", true)}, true}});
+  EXPECT_EQ(kinds(p), "backfill!");
+}
+
+TEST(Plan, AnUpdateOfATableMadeInThePlanRunsAsWritten) {
+  Statement create = statement(StatementKind::create_table, "CREATE TABLE t ()");
+  create.creates = {"t"};
+  EXPECT_EQ(kinds(plan({{"a", {create, update("c", true)}, true}})), "tx!");
+  EXPECT_EQ(kinds(plan({{"a", {create}, true}, {"b", {update("c", true)}, true}})), "tx! tx!");
+}
+
+TEST(Plan, AsWrittenAndTheRevisionsOptionTurnBatchingOff) {
+  Statement s = update("c", true);
+  s.as_written = true;
+  EXPECT_EQ(kinds(plan({{"a", {s}, true}})), "tx!");
+  EXPECT_EQ(kinds(plan({{"a", {update("c", true)}, false}})), "tx!");
+}
+
+TEST(Plan, SettingsOpenEveryLaterStepOfTheirRevisionOnly) {
+  const Plan p =
+      plan({{"a",
+             {statement(StatementKind::set, "SET x = 1"), concurrent_index(), statement(StatementKind::other, "B")},
+             true},
+            {"b", {concurrent_index()}, true}});
+  EXPECT_EQ(kinds(p), "concurrent tx! concurrent!");
+  EXPECT_EQ(p.steps[0].settings, std::vector<std::string>{"SET x = 1"});
+  EXPECT_EQ(p.steps[1].settings, std::vector<std::string>{"SET x = 1"});
+  EXPECT_TRUE(p.steps[2].settings.empty());
+}
+
+TEST(Plan, ARevisionOfSettingsAloneIsStillApplied) {
+  EXPECT_EQ(kinds(plan({{"a", {statement(StatementKind::set, "SET x = 1")}, true}})), "tx!");
+}
+
+TEST(Plan, EnumValuesAndValidationsGetTransactionsOfTheirOwn) {
+  const Plan p = plan({{"a",
+                        {statement(StatementKind::enum_add_value, "ALTER TYPE e ADD VALUE 'x'", ""),
+                         statement(StatementKind::validate, "V")},
+                        true}});
+  EXPECT_EQ(kinds(p), "concurrent validate!");
+}
+
+TEST(Cursor, ARepeatableFillNeedsNoKey) {
+  RelationFacts facts = table_with_key();
+  facts.key_columns.clear();
+  EXPECT_EQ(choose_cursor(*update("c", true).change, facts).choice, CursorChoice::ctid);
+}
+
+TEST(Cursor, AnythingElseNeedsAKeyThatStaysAsItIs) {
+  const RowChange plain = *update("c", false).change;
+  EXPECT_EQ(choose_cursor(plain, table_with_key()).choice, CursorChoice::keyset);
+  RelationFacts keyless = table_with_key();
+  keyless.key_columns.clear();
+  EXPECT_EQ(choose_cursor(plain, keyless).choice, CursorChoice::none);
+  EXPECT_EQ(choose_cursor(*update("id", false).change, table_with_key()).choice, CursorChoice::none);
+}
+
+TEST(Cursor, TheNullTestMustBeOfAnAssignedColumn) {
+  RowChange change = *update("c", true).change;
+  change.null_tests = {"d"};
+  EXPECT_EQ(choose_cursor(change, table_with_key()).choice, CursorChoice::keyset);
+}
+
+TEST(Cursor, StatementTriggersViewsAndJoinsSeeTheWholeStatement) {
+  RelationFacts facts = table_with_key();
+  facts.statement_triggers = true;
+  EXPECT_EQ(choose_cursor(*update("c", true).change, facts).choice, CursorChoice::none);
+  facts = table_with_key();
+  facts.kind = 'v';
+  EXPECT_EQ(choose_cursor(*update("c", true).change, facts).choice, CursorChoice::none);
+  RowChange join = *update("c", true).change;
+  join.simple = false;
+  EXPECT_EQ(choose_cursor(join, table_with_key()).choice, CursorChoice::none);
+}
+
+TEST(Locks, TheStrongestCounts) {
+  Statement s;
+  s.locks = {{"a", "ShareRowExclusiveLock", false}, {"b", "AccessExclusiveLock", false}, {"c", "RowShareLock", false}};
+  EXPECT_EQ(strongest_lock(s).relation, "b");
+  EXPECT_STREQ(blocks_of("AccessExclusiveLock"), "reads and writes");
+  EXPECT_STREQ(blocks_of("ShareLock"), "writes");
+  EXPECT_STREQ(blocks_of("ShareUpdateExclusiveLock"), "nothing");
+}
