@@ -125,13 +125,12 @@ CREATE FUNCTION mtest.same(a text, b text) RETURNS text LANGUAGE sql AS $$
 CREATE FUNCTION mtest.applied() RETURNS text LANGUAGE sql AS $$
   SELECT coalesce(string_agg(a.revision, ' ' ORDER BY r.ordinal, a.revision), '-') FROM migration_ext.applied a
   LEFT JOIN migration_ext.revision r USING (revision) $$;
--- Forgets everything, so that the next file starts with run 1. A worker that is still busy is told to stop and waited for.
+-- Forgets everything, so that the next file starts with run 1. A worker that is still there is waited for.
 CREATE FUNCTION mtest.clean() RETURNS void LANGUAGE plpgsql SET client_min_messages = warning AS $$
 DECLARE t text;
 BEGIN
-  UPDATE migration_ext.run SET desired = 'cancel' WHERE state IN ('queued', 'running', 'paused');
-  FOR i IN 1 .. 1000 LOOP
-    EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type LIKE 'migration\_ext%');
+  FOR i IN 1 .. 3000 LOOP
+    EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'migration_ext executor');
     PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
   END LOOP;
   FOREACH t IN ARRAY '{revision,applied,approval,run,step,job,log}'::text[] LOOP

@@ -8,7 +8,8 @@ SELECT migration_register('a1', 'm', NULL, E'CREATE TABLE t (id int);\nCREATE TA
 \echo :SQLSTATE
 SELECT migration_register('a1', 'm', NULL, 'SELECT 1', E'SELECT 1;\n\nDROP TABLE IF EXIST t;');
 \echo :SQLSTATE
-CREATE TEMP TABLE script (n serial, text text);
+CREATE TABLE script (n serial, text text);
+CREATE TEMP TABLE script_temp (n int);
 INSERT INTO script (text) VALUES
   -- transaction control of every kind
   ('BEGIN'), ('START TRANSACTION'), ('COMMIT'), ('END'), ('ROLLBACK'), ('ABORT'), ('SAVEPOINT s'), ('RELEASE s'), ('ROLLBACK TO s'),
@@ -87,14 +88,16 @@ INSERT INTO call (text) VALUES
   ('SELECT migration_backfill(''script'', ''text = 1 WHERE true'', ''false'')'), ('SELECT migration_backfill(''script'', ''text = 1'', ''true) OR (true'')'),
   ('SELECT migration_backfill(''script'', ''text = 1 -- '', ''true'')'), ('SELECT migration_backfill(''script'', ''text = 1'', ''true /*'')'),
   ('SELECT migration_backfill(''script'', ''text = 1'', ''true'', ''[]'')'), ('SELECT migration_backfill(''script'', ''text = 1'', '''')'),
-  ('SELECT migration_backfill(''script_n_seq'', ''last_value = 1'')'), ('SELECT migration_backfill(''pg_views'', ''viewname = 1'')'),
-  ('SELECT migration_backfill(''script'', ''no_such = 1'')'), ('SELECT migration_backfill(''script'', ''text = no_such'')'),
+  ('SELECT migration_backfill(''script_temp'', ''n = 1'')'), ('SELECT migration_backfill(''script_n_seq'', ''last_value = 1'')'), ('SELECT migration_backfill(''pg_views'', ''viewname = 1'')'),
   ('SELECT migration_grant(NULL, ''reader'')'), ('SELECT migration_grant(0::oid::regrole, ''reader'')'), ('SELECT migration_grant(current_user::regrole, NULL)'),
   ('SELECT migration_grant(current_user::regrole, ''READER'')'), ('SELECT migration_grant(current_user::regrole, '''')'), ('SELECT migration_grant(current_user::regrole, repeat(''x'', 1000000))'),
   ('SELECT migration_revoke(NULL)'), ('SELECT migration_revoke(0::oid::regrole)'), ('SELECT count(*) FROM migration_check(NULL)'),
   ('SELECT migration_upgrade(1)'), ('SELECT migration_no_such_function()');
+BEGIN;
 SELECT n, replace(replace(text, 'repeat(''x'', 1000000)', '<1 MB>'), ' ', ' '), regexp_replace(replace(mtest.try(text), quote_ident(current_user), '<me>'), 'x{100,}', '<x>', 'g') FROM call ORDER BY n;
+ROLLBACK;
 SELECT string_agg(revision, ' ' ORDER BY ordinal) FROM migration_ext.revision;
 SELECT count(*) FROM migration_ext.applied;
 SELECT count(*) FROM migration_ext.run;
+DROP TABLE script;
 SELECT mtest.clean();

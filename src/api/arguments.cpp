@@ -85,9 +85,9 @@ std::string export_text(const catalog::StoredRevision& r) {
   std::string downgrade = "NULL";
   if (r.downgrade_kind == "given") downgrade = dollar_quoted(*r.downgrade, "down");
   if (r.downgrade_kind == "irreversible") downgrade = "'irreversible'";
-  std::string call = fmt::format("SELECT migration_register({}, {}, {}, {}, {}", pg::quote_literal(r.node.id),
-                                 pg::quote_literal(r.node.message), name_list(r.node.down),
-                                 dollar_quoted(r.upgrade, "up"), downgrade);
+  std::string call =
+      fmt::format("SELECT migration_register({}, {}, {}, {}, {}", pg::quote_literal(r.node.id),
+                  pg::quote_literal(r.node.message), name_list(r.node.down), dollar_quoted(r.upgrade, "up"), downgrade);
   if (!r.node.labels.empty()) call += ",\n  branch_label => " + name_list(r.node.labels);
   if (!r.node.depends_on.empty()) call += ",\n  depends_on => " + name_list(r.node.depends_on);
   if (r.options != "{}") call += ",\n  options => " + pg::quote_literal(r.options) + "::jsonb";

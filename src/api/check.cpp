@@ -1,8 +1,9 @@
 // migration_check: what is wrong or unfinished, for CI and for people.
 //
-// What: pending revisions, several heads, missing parents, missing downgrades, unknown applied ids, edited text, invalid
-// indexes, unfinished runs. Severity 'error' is what would stop or break an upgrade, 'warning' what deserves a look.
-// Why one function: one line in CI (`SELECT migration_check(raise => true)`) and nothing to parse. Invariant: reads only.
+// What: pending revisions, several heads, missing parents, missing downgrades, unknown applied ids, edited text,
+// invalid indexes, unfinished runs. Severity 'error' is what would stop or break an upgrade, 'warning' what deserves a
+// look. Why one function: one line in CI (`SELECT migration_check(raise => true)`) and nothing to parse. Invariant:
+// reads only.
 #include <fmt/format.h>
 
 #include "catalog/facts.hpp"
@@ -29,9 +30,11 @@ std::vector<Finding> findings() {
   for (const auto& row : rows) ids.push_back(row.revision);
   const AppliedSet applied(graph, ids);
   for (const MissingReference& m : graph.missing()) {
-    out.push_back({"missing_parent", "error", graph.id(m.revision),
-                   fmt::format("revision \"{}\" refers to \"{}\", which is not registered", graph.id(m.revision), m.missing),
-                   fmt::format("SELECT migration_export({});  -- then register what it refers to", literal(graph.id(m.revision)))});
+    out.push_back(
+        {"missing_parent", "error", graph.id(m.revision),
+         fmt::format("revision \"{}\" refers to \"{}\", which is not registered", graph.id(m.revision), m.missing),
+         fmt::format("SELECT migration_export({});  -- then register what it refers to",
+                     literal(graph.id(m.revision)))});
   }
   if (graph.heads().size() > 1) {
     std::string names;
@@ -46,8 +49,9 @@ std::vector<Finding> findings() {
   int pending = 0;
   for (std::size_t i = 0; i < graph.size(); ++i) pending += applied.contains(i) ? 0 : 1;
   if (pending > 0) {
-    out.push_back({"pending", "error", "", fmt::format("{} revision{} not applied", pending, pending == 1 ? " is" : "s are"),
-                   graph.heads().size() > 1 ? "SELECT migration_upgrade('heads');" : "SELECT migration_upgrade('head');"});
+    out.push_back(
+        {"pending", "error", "", fmt::format("{} revision{} not applied", pending, pending == 1 ? " is" : "s are"),
+         graph.heads().size() > 1 ? "SELECT migration_upgrade('heads');" : "SELECT migration_upgrade('head');"});
   }
   for (const std::string& id : catalog::revisions_without_downgrade()) {
     out.push_back({"no_downgrade", "warning", id, fmt::format("revision \"{}\" has no downgrade", id),
@@ -58,7 +62,8 @@ std::vector<Finding> findings() {
                    fmt::format("SELECT * FROM migration_show({});", literal(id))});
   }
   for (const catalog::InvalidIndex& index : catalog::invalid_indexes()) {
-    out.push_back({"invalid_index", "error", index.name, fmt::format("index {} on {} is invalid", index.name, index.table),
+    out.push_back({"invalid_index", "error", index.name,
+                   fmt::format("index {} on {} is invalid", index.name, index.table),
                    fmt::format("DROP INDEX CONCURRENTLY {};", index.name)});
   }
   for (const catalog::HalfDone& half : catalog::half_done_revisions()) {
@@ -90,8 +95,9 @@ MIGRATION_FUNCTION(migration_check) {
       detail += (detail.empty() ? "" : "\n") + f.code + ": " + f.message;
     }
     if (errors > 0) {
-      throw MigrationError(sqlstate::check_failed, fmt::format("migration check found {} error{}", errors, errors == 1 ? "" : "s"),
-                           detail, first->hint);
+      throw MigrationError(sqlstate::check_failed,
+                           fmt::format("migration check found {} error{}", errors, errors == 1 ? "" : "s"), detail,
+                           first->hint);
     }
   }
   pg::ResultRows out(fcinfo);

@@ -1,8 +1,8 @@
 // migration_pause, migration_resume, migration_cancel, migration_backfill.
 //
-// What: users say what they want of a run (the desired state); only its owner, or anybody when it has none, changes what
-// it is. Why apart: a run whose worker has died can still be cancelled, and nothing hangs in 'pausing'. Invariant: a
-// wish takes effect when this transaction commits.
+// What: users say what they want of a run (the desired state); only its owner, or anybody when it has none, changes
+// what it is. Why apart: a run whose worker has died can still be cancelled, and nothing hangs in 'pausing'. Invariant:
+// a wish takes effect when this transaction commits.
 #include <fmt/format.h>
 
 #include <optional>
@@ -39,8 +39,7 @@ catalog::RunRecord the_run(FunctionCallInfo fcinfo, const char* function) {
       !pg::owns_ledger(me.oid)) {
     throw MigrationError(sqlstate::insufficient_privilege,
                          fmt::format("run {} belongs to role \"{}\"", run->run_id, run->role_name),
-                         fmt::format("Role \"{}\" is not a member of it.", me.name),
-                         "SELECT * FROM migration_runs();");
+                         fmt::format("Role \"{}\" is not a member of it.", me.name), "SELECT * FROM migration_runs();");
   }
   return *run;
 }
@@ -51,7 +50,9 @@ catalog::RunRecord the_run(FunctionCallInfo fcinfo, const char* function) {
                        "SELECT * FROM migration_runs();");
 }
 
-bool owned(const catalog::RunRecord& run) { return run.state == "running" && pg::run_lock_held_elsewhere(); }
+bool owned(const catalog::RunRecord& run) {
+  return run.state == "running" && pg::run_lock_held_elsewhere();
+}
 
 }  // namespace
 
@@ -69,14 +70,15 @@ MIGRATION_FUNCTION(migration_pause) {
     catalog::log_event({run.run_id, "", 0, "pausing", me, -1, {}});
     return pg::text_result(fcinfo, "pausing");
   }
-  catalog::set_run_state(run.run_id, "paused",
-                         {"", fmt::format("paused by \"{}\"", me), "", fmt::format("SELECT migration_resume({});", run.run_id)},
-                         false);
+  catalog::set_run_state(
+      run.run_id, "paused",
+      {"", fmt::format("paused by \"{}\"", me), "", fmt::format("SELECT migration_resume({});", run.run_id)}, false);
   catalog::log_event({run.run_id, "", 0, "paused", me, -1, {}});
   return pg::text_result(fcinfo, "paused");
 }
 
-/// migration_cancel(run_id) -> text: 'cancelling' or 'cancelled'. Finished steps stay done; status names what is half done.
+/// migration_cancel(run_id) -> text: 'cancelling' or 'cancelled'. Finished steps stay done; status names what is half
+/// done.
 MIGRATION_FUNCTION(migration_cancel) {
   const catalog::RunRecord run = the_run(fcinfo, "migration_cancel");
   if (run.state == "succeeded" || run.state == "cancelled") refuse_ended(run, "cancelled");
@@ -105,14 +107,13 @@ MIGRATION_FUNCTION(migration_resume) {
     throw MigrationError(sqlstate::not_in_prerequisite_state, "migration runs are switched off on this server",
                          "The parameter migration_ext.enabled is off.", "ALTER SYSTEM SET migration_ext.enabled = on;");
   }
-  const bool foreign = run.system_identifier != std::to_string(pg::system_identifier()) ||
-                       run.database_oid != pg::database_oid();
+  const bool foreign =
+      run.system_identifier != std::to_string(pg::system_identifier()) || run.database_oid != pg::database_oid();
   if (foreign && PG_ARGISNULL(0)) {
-    throw MigrationError(sqlstate::foreign_origin,
-                         fmt::format("run {} was started in another cluster or database", run.run_id),
-                         "This database is a copy. What the run has done there may not be what it did here.",
-                         fmt::format("SELECT migration_resume({});  -- or: SELECT migration_cancel({});", run.run_id,
-                                     run.run_id));
+    throw MigrationError(
+        sqlstate::foreign_origin, fmt::format("run {} was started in another cluster or database", run.run_id),
+        "This database is a copy. What the run has done there may not be what it did here.",
+        fmt::format("SELECT migration_resume({});  -- or: SELECT migration_cancel({});", run.run_id, run.run_id));
   }
   if (owned(run)) {
     catalog::set_desired(run.run_id, "run", me.name);
@@ -161,7 +162,8 @@ MIGRATION_FUNCTION(migration_backfill) {
   }
   const RelationFacts facts = catalog::relation_facts(relation);
   if (facts.kind != 'r' && facts.kind != 'p') {
-    throw MigrationError("42809", fmt::format("{} is not a table", relation), "A backfill changes rows where they are stored.",
+    throw MigrationError("42809", fmt::format("{} is not a table", relation),
+                         "A backfill changes rows where they are stored.",
                          "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p');");
   }
   if (pg::run_lock_held_elsewhere() || catalog::active_run()) {

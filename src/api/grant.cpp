@@ -19,13 +19,14 @@ std::string role_argument(FunctionCallInfo fcinfo) {
   if (PG_ARGISNULL(0)) throw MigrationError(sqlstate::null_not_allowed, "argument \"role\" must not be null");
   const std::string name = pg::role_name(PG_GETARG_OID(0));
   if (name.empty()) {
-    throw MigrationError(sqlstate::undefined_object, fmt::format("role with OID {} does not exist", PG_GETARG_OID(0)), {},
-                         "SELECT rolname FROM pg_roles;");
+    throw MigrationError(sqlstate::undefined_object, fmt::format("role with OID {} does not exist", PG_GETARG_OID(0)),
+                         {}, "SELECT rolname FROM pg_roles;");
   }
   return pg::quote_identifier(name);
 }
 
-void apply(const char* verb, const char* preposition, const std::vector<std::string>& functions, const std::string& role) {
+void apply(const char* verb, const char* preposition, const std::vector<std::string>& functions,
+           const std::string& role) {
   pg::ScriptRights rights;
   for (const std::string& f : functions) {
     // A signature from the catalogs, relative to pg_catalog.

@@ -42,7 +42,9 @@ struct View {
   }
 };
 
-pg::Value array_or_empty(const std::vector<std::string>& items) { return pg::sql_array(items); }
+pg::Value array_or_empty(const std::vector<std::string>& items) {
+  return pg::sql_array(items);
+}
 
 std::string state_of(const View& view, std::size_t i) {
   const catalog::AppliedRevision* row = view.row(i);
@@ -121,13 +123,15 @@ MIGRATION_FUNCTION(migration_show) {
     if (!r) continue;
     std::vector<std::string> children, approved;
     for (std::size_t c : view.graph.children(i)) children.push_back(view.graph.id(c));
-    for (const catalog::Approval& a : catalog::load_approvals(r->node.id, r->fingerprint)) approved.push_back(a.approved_by);
+    for (const catalog::Approval& a : catalog::load_approvals(r->node.id, r->fingerprint))
+      approved.push_back(a.approved_by);
     const catalog::AppliedRevision* row = view.row(i);
     out.add({r->node.id, r->node.message, array_or_empty(r->node.down), array_or_empty(r->node.depends_on),
              array_or_empty(r->node.labels), array_or_empty(children), state_of(view, i), r->upgrade,
              r->downgrade ? pg::Value(*r->downgrade) : pg::Value(), r->downgrade_kind, r->fingerprint, r->options,
-             r->registered_by, r->registered_at, array_or_empty(approved), row ? pg::Value(row->applied_at) : pg::Value(),
-             row ? pg::Value(row->applied_by) : pg::Value(), row && row->took ? pg::Value(*row->took) : pg::Value()});
+             r->registered_by, r->registered_at, array_or_empty(approved),
+             row ? pg::Value(row->applied_at) : pg::Value(), row ? pg::Value(row->applied_by) : pg::Value(),
+             row && row->took ? pg::Value(*row->took) : pg::Value()});
   }
   return out.done();
 }

@@ -37,7 +37,9 @@ bool is_downgrade(const std::string& target) {
   }
 }
 
-pg::Value or_null(const std::string& s) { return s.empty() ? pg::Value() : pg::Value(s); }
+pg::Value or_null(const std::string& s) {
+  return s.empty() ? pg::Value() : pg::Value(s);
+}
 
 /// A relation or schema name on one line of a comment.
 std::string one_line(const std::string& text) {
@@ -75,10 +77,13 @@ std::string script_of(const PlannedRun& run) {
     }
     if (path != r.stored.script_path) {
       path = r.stored.script_path;
-      out += fmt::format("SELECT pg_catalog.set_config('search_path', {}, false);\n", literal(path.empty() ? "pg_catalog" : path));
+      out += fmt::format("SELECT pg_catalog.set_config('search_path', {}, false);\n",
+                         literal(path.empty() ? "pg_catalog" : path));
     }
-    const bool enum_value = !step.statements.empty() && step.statements[0].statement.kind == StatementKind::enum_add_value;
-    const bool inside = step.kind == StepKind::tx || step.kind == StepKind::validate || step.kind == StepKind::backfill || enum_value;
+    const bool enum_value =
+        !step.statements.empty() && step.statements[0].statement.kind == StatementKind::enum_add_value;
+    const bool inside =
+        step.kind == StepKind::tx || step.kind == StepKind::validate || step.kind == StepKind::backfill || enum_value;
     for (const std::string& setting : step.settings) out += setting + ";\n";
     if (inside) out += "BEGIN;\n";
     for (const PlannedStatement& p : step.statements) {
@@ -133,7 +138,8 @@ MIGRATION_FUNCTION(migration_plan) {
       const Statement& s = p.statement;
       StrongestLock lock = strongest_lock(s);
       std::string text = s.text;
-      if (!online && (s.concurrently || s.kind == StatementKind::detach_concurrently)) text = pg::without_concurrently(text);
+      if (!online && (s.concurrently || s.kind == StatementKind::detach_concurrently))
+        text = pg::without_concurrently(text);
       bool rewrites = false, scans = false;
       for (const AlterAction& action : s.actions) {
         rewrites = rewrites || action.rewrites;
@@ -163,8 +169,8 @@ MIGRATION_FUNCTION(migration_plan) {
   return out.done();
 }
 
-/// migration_sql(target, from_target) -> text: a script for review and psql that ends where migration_upgrade (or, for a
-/// target below, migration_downgrade) ends, ledger rows included. To be run by the owner of the ledger.
+/// migration_sql(target, from_target) -> text: a script for review and psql that ends where migration_upgrade (or, for
+/// a target below, migration_downgrade) ends, ledger rows included. To be run by the owner of the ledger.
 /// `from_target`: as if exactly that were applied. Errors: those of the target; MX030 when a downgrade is missing.
 MIGRATION_FUNCTION(migration_sql) {
   const std::string target = pg::required_text(fcinfo, 0, "target");

@@ -1,9 +1,9 @@
 // Writing revisions: migration_register, migration_unregister, migration_merge, migration_approve, migration_export.
 //
 // What: checks a revision in full before it is stored: id, labels, graph (cycles), both scripts through the server's
-// parser. Registering is idempotent and free of order: the same text again is 'unchanged', other text is 'updated' while
-// the revision is not applied and MX002 afterwards; a parent that is not there yet is a NOTICE now and an error at plan
-// time. Invariant: nothing is written before everything has been checked.
+// parser. Registering is idempotent and free of order: the same text again is 'unchanged', other text is 'updated'
+// while the revision is not applied and MX002 afterwards; a parent that is not there yet is a NOTICE now and an error
+// at plan time. Invariant: nothing is written before everything has been checked.
 #include <fmt/format.h>
 
 #include "api/arguments.hpp"
@@ -53,8 +53,8 @@ bool same_directives(const std::string& a, const std::string& b) {
 }
 
 bool same_text(const catalog::StoredRevision& a, const catalog::StoredRevision& b, bool applied) {
-  return (applied || same_directives(a.upgrade, b.upgrade)) && a.fingerprint == b.fingerprint && a.node.down == b.node.down && a.node.depends_on == b.node.depends_on &&
-         a.node.labels == b.node.labels;
+  return (applied || same_directives(a.upgrade, b.upgrade)) && a.fingerprint == b.fingerprint &&
+         a.node.down == b.node.down && a.node.depends_on == b.node.depends_on && a.node.labels == b.node.labels;
 }
 
 void refuse_edit(const catalog::StoredRevision& old, const catalog::StoredRevision& now) {
@@ -70,9 +70,10 @@ void refuse_edit(const catalog::StoredRevision& old, const catalog::StoredRevisi
   } else {
     const pg::Difference down =
         pg::first_difference(old.downgrade.value_or(std::string()), now.downgrade.value_or(std::string()));
-    detail = down.number > 0 ? fmt::format("Statement {} of the downgrade script differs: stored is \"{}\", given is \"{}\".",
-                                           down.number, first_line(down.stored), first_line(down.given))
-                             : "Its downgrade differs.";
+    detail = down.number > 0
+                 ? fmt::format("Statement {} of the downgrade script differs: stored is \"{}\", given is \"{}\".",
+                               down.number, first_line(down.stored), first_line(down.given))
+                 : "Its downgrade differs.";
   }
   throw MigrationError(sqlstate::edited_after_apply,
                        fmt::format("revision \"{}\" was changed after it was applied", now.node.id), detail,
@@ -99,8 +100,9 @@ void check_graph(const catalog::StoredRevision& r) {
   const RevisionGraph with(std::move(nodes));
   for (const MissingReference& missing : with.missing()) {
     if (with.id(missing.revision) != r.node.id) continue;
-    pg::report(NOTICE, sqlstate::undefined_object,
-               fmt::format("revision \"{}\" refers to \"{}\", which is not registered yet", r.node.id, missing.missing));
+    pg::report(
+        NOTICE, sqlstate::undefined_object,
+        fmt::format("revision \"{}\" refers to \"{}\", which is not registered yet", r.node.id, missing.missing));
   }
 }
 
@@ -234,7 +236,8 @@ MIGRATION_FUNCTION(migration_unregister) {
   return pg::bool_result(catalog::delete_revision(id));
 }
 
-/// migration_merge(message, revisions, revision) -> text: the id of a new revision with an empty script that joins them.
+/// migration_merge(message, revisions, revision) -> text: the id of a new revision with an empty script that joins
+/// them.
 MIGRATION_FUNCTION(migration_merge) {
   pg::require_writable("migration_merge");
   const std::string message = pg::text_argument(fcinfo, 0).value_or("");

@@ -7,8 +7,8 @@
 
 #include <unordered_set>
 
-#include "catalog/runs.hpp"
 #include "catalog/revisions.hpp"
+#include "catalog/runs.hpp"
 #include "pg/function.hpp"
 #include "pg/identity.hpp"
 #include "pg/lock.hpp"
@@ -17,8 +17,8 @@
 
 using namespace migration;
 
-/// migration_stamp(target, purge) -> text[]: the heads afterwards. Errors: 42704, MX001, MX004 (target), MX040 (a run is
-/// active).
+/// migration_stamp(target, purge) -> text[]: the heads afterwards. Errors: 42704, MX001, MX004 (target), MX040 (a run
+/// is active).
 MIGRATION_FUNCTION(migration_stamp) {
   pg::require_writable("migration_stamp");
   const std::string target = pg::required_text(fcinfo, 0, "target");
@@ -56,6 +56,7 @@ MIGRATION_FUNCTION(migration_stamp) {
   for (std::size_t i : result.heads) heads.push_back(graph.id(i));
   std::string now;
   for (const std::string& h : heads) now += (now.empty() ? "" : ", ") + h;
-  catalog::log_event({std::nullopt, "", 0, "stamped", role, -1, {"", "current is now: " + (now.empty() ? "base" : now), "", ""}});
+  catalog::log_event(
+      {std::nullopt, "", 0, "stamped", role, -1, {"", "current is now: " + (now.empty() ? "base" : now), "", ""}});
   return pg::array_result(fcinfo, heads);
 }

@@ -56,8 +56,9 @@ void describe_run(Standing& now, const catalog::RunRecord& run, const std::strin
   now.state = state;
   if (state == "interrupted") {
     now.hint = fmt::format("SELECT migration_resume({});{}", id,
-                           pg::launcher_registered() ? "" : "  -- it does not resume by itself: shared_preload_libraries "
-                                                            "does not have migration_ext");
+                           pg::launcher_registered() ? ""
+                                                     : "  -- it does not resume by itself: shared_preload_libraries "
+                                                       "does not have migration_ext");
   } else if (state == "orphaned") {
     now.hint = fmt::format("SELECT migration_cancel({});  -- or, to go on here: SELECT migration_resume({});", id, id);
     now.waiting_for = "a decision: the run was started in another cluster or database";
@@ -111,15 +112,19 @@ Standing standing() {
   if (!catalog::half_done_revisions().empty()) {
     const catalog::HalfDone half = catalog::half_done_revisions().back();
     now.state = "half done";
-    now.waiting_for = fmt::format("revision \"{}\" to be completed: run {} stopped inside it", half.revision, half.run_id);
-    now.hint = half.direction == "downgrade" ? "SELECT * FROM migration_log();" : fmt::format("SELECT migration_upgrade({});", literal(half.revision));
+    now.waiting_for =
+        fmt::format("revision \"{}\" to be completed: run {} stopped inside it", half.revision, half.run_id);
+    now.hint = half.direction == "downgrade" ? "SELECT * FROM migration_log();"
+                                             : fmt::format("SELECT migration_upgrade({});", literal(half.revision));
     return now;
   }
   if (ids.empty() && !catalog::any_run() && catalog::has_user_tables()) {
     now.state = "unstamped";
     now.waiting_for = "a word on what this database already has";
-    now.hint = graph.size() == 0 ? "SELECT migration_stamp('heads');  -- after registering your revisions"
-                                 : "SELECT migration_stamp('heads');  -- or, if nothing is applied: SELECT migration_upgrade('heads');";
+    now.hint =
+        graph.size() == 0
+            ? "SELECT migration_stamp('heads');  -- after registering your revisions"
+            : "SELECT migration_stamp('heads');  -- or, if nothing is applied: SELECT migration_upgrade('heads');";
     return now;
   }
   if (!graph.missing().empty()) {
@@ -132,7 +137,8 @@ Standing standing() {
   if (now.pending == 0) {
     now.state = graph.size() == 0 ? "empty" : "up to date";
     now.hint = graph.size() == 0 ? "SELECT migration_register('a1', 'first revision', NULL, 'CREATE TABLE ...');" : "";
-    if (graph.size() == 0) now.hint = "SELECT migration_register('a1', 'first revision', NULL, 'CREATE TABLE t (id int)');";
+    if (graph.size() == 0)
+      now.hint = "SELECT migration_register('a1', 'first revision', NULL, 'CREATE TABLE t (id int)');";
     return now;
   }
   now.state = "pending";
@@ -146,8 +152,8 @@ Standing standing() {
 
 using namespace migration;
 
-/// migration_status(): one row. States: empty, unstamped, incomplete, pending, up to date, half done; with a run: queued,
-/// running, paused, failed, interrupted, orphaned.
+/// migration_status(): one row. States: empty, unstamped, incomplete, pending, up to date, half done; with a run:
+/// queued, running, paused, failed, interrupted, orphaned.
 MIGRATION_FUNCTION(migration_status) {
   const Standing now = standing();
   const pg::Row row = {now.state,

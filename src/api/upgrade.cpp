@@ -115,11 +115,10 @@ void take_all_locks(const PlannedRun& run) {
     take_locks_patiently(pg::merge_locks(targets), patience);
   } catch (const pg::PgError& e) {
     if (!is_transient(e.state())) throw;
-    throw MigrationError(e.state(), "could not get the locks of the migration: " + e.message(),
-                         fmt::format("{} tries; nothing was changed. In the way: {}", s.lock_retries + 1,
-                                     pg::describe_holders(targets)),
-                         fmt::format("SELECT {}({});", run.up ? "migration_upgrade" : "migration_downgrade",
-                                     literal(run.target)));
+    throw MigrationError(
+        e.state(), "could not get the locks of the migration: " + e.message(),
+        fmt::format("{} tries; nothing was changed. In the way: {}", s.lock_retries + 1, pg::describe_holders(targets)),
+        fmt::format("SELECT {}({});", run.up ? "migration_upgrade" : "migration_downgrade", literal(run.target)));
   }
 }
 
@@ -174,7 +173,6 @@ void report_at_target(const Call& call) {
              "SELECT * FROM migration_status();");
 }
 
-
 /// Stores the run in this transaction; it starts at COMMIT.
 Datum queue_run(FunctionCallInfo fcinfo, const Call& call, const PlannedRun& run) {
   if (pg::run_lock_held_elsewhere()) refuse_other_run(call.target);
@@ -186,13 +184,12 @@ Datum queue_run(FunctionCallInfo fcinfo, const Call& call, const PlannedRun& run
                          "max_worker_processes is 0.", call.again("online => false"));
   }
   const pg::Settings s = pg::settings();
-  const catalog::RunRecord record = store_run(run, pg::current_role(), pg::session_role(), s.lock_timeout_ms,
-                                              s.lock_retries, s.batch_target_ms);
+  const catalog::RunRecord record =
+      store_run(run, pg::current_role(), pg::session_role(), s.lock_timeout_ms, s.lock_retries, s.batch_target_ms);
   pg::launch_at_commit(record.run_id);
   pg::report(NOTICE, "00000",
              fmt::format("run {} queued: {} revisions, {} steps", record.run_id, run.revisions.size(), record.steps),
-             "It starts when this transaction commits.",
-             fmt::format("SELECT migration_wait({});", record.run_id));
+             "It starts when this transaction commits.", fmt::format("SELECT migration_wait({});", record.run_id));
   (void)fcinfo;
   return pg::bigint_result(record.run_id);
 }
@@ -217,8 +214,8 @@ Datum migrate(FunctionCallInfo fcinfo, const Call& call) {
     if (!pg::try_run_lock(pg::LockLife::transaction)) return migrate(fcinfo, call);
     require_nothing_half_done(run);
     const auto half = catalog::half_done_revisions();
-    if (!half.empty() && call.online) return wait_for_worker(fcinfo, call.function, call.name(), call.up, call.target,
-                                                            call.allow_data_loss);
+    if (!half.empty() && call.online)
+      return wait_for_worker(fcinfo, call.function, call.name(), call.up, call.target, call.allow_data_loss);
     if (!call.up) require_loss_consent(run, call.allow_data_loss);
     return pg::bigint_result(run_here(call, run));
   }
@@ -246,8 +243,8 @@ MIGRATION_FUNCTION(migration_upgrade) {
   return migrate(fcinfo, call);
 }
 
-/// migration_downgrade(target, online, wait, allow_data_loss) -> bigint. As above; MX030 when there is no way back or it
-/// would lose data.
+/// migration_downgrade(target, online, wait, allow_data_loss) -> bigint. As above; MX030 when there is no way back or
+/// it would lose data.
 MIGRATION_FUNCTION(migration_downgrade) {
   Call call;
   call.up = false;

@@ -26,7 +26,9 @@ namespace {
 constexpr int poll_ms = 200;
 constexpr int look_ms = 1000;
 
-bool live(const std::string& state) { return state == "queued" || state == "running"; }
+bool live(const std::string& state) {
+  return state == "queued" || state == "running";
+}
 
 /// Takes a snapshot for the time of one look at the ledger.
 template <class F>
@@ -47,7 +49,8 @@ class Narrator {
     for (const catalog::SeenEvent& e : catalog::events_after(run_id_, last_)) {
       last_ = e.id;
       if (e.event == "step" || e.event == "applied" || e.event == "undone") {
-        pg::report(NOTICE, "00000", fmt::format("run {}: revision \"{}\" step {}: {}", run_id_, e.revision, e.step, e.event));
+        pg::report(NOTICE, "00000",
+                   fmt::format("run {}: revision \"{}\" step {}: {}", run_id_, e.revision, e.step, e.event));
       }
     }
   }
@@ -57,10 +60,10 @@ class Narrator {
     const int pid = pg::run_lock_owner();
     if (pid == 0) return;
     if (pg::blocked_by_me(pid)) {
-      throw MigrationError(sqlstate::active_transaction,
-                           fmt::format("run {} waits for a lock that this session holds", run_id_),
-                           "The transaction of this session took it earlier. The run goes on when the transaction ends.",
-                           fmt::format("ROLLBACK;  -- then: SELECT migration_wait({});", run_id_));
+      throw MigrationError(
+          sqlstate::active_transaction, fmt::format("run {} waits for a lock that this session holds", run_id_),
+          "The transaction of this session took it earlier. The run goes on when the transaction ends.",
+          fmt::format("ROLLBACK;  -- then: SELECT migration_wait({});", run_id_));
     }
     const std::string now = pg::describe_blockers(pid);
     if (!now.empty() && now != told_) {
@@ -90,7 +93,8 @@ class Narrator {
 }
 
 /// Waits until the run is no longer live. Returns its last record.
-catalog::RunRecord wait_until_over(pg::WaitingCall& wait, long long run_id, double deadline, pg::WorkerChannel* channel) {
+catalog::RunRecord wait_until_over(pg::WaitingCall& wait, long long run_id, double deadline,
+                                   pg::WorkerChannel* channel) {
   Narrator narrator(run_id);
   double next_look = monotonic_ms() + look_ms;
   int quiet = 0;
@@ -141,12 +145,12 @@ void refuse_other_run(const std::string& target) {
   const auto active = catalog::active_run();
   const int owner = pg::run_lock_owner();
   if (active) {
-    throw MigrationError(sqlstate::run_active,
-                         fmt::format("run {} is active: {} to {}", active->run_id, active->direction,
-                                     literal(active->target)),
-                         fmt::format("Asked for was {}. It belongs to role \"{}\", process {}.", literal(target),
-                                     active->role_name, owner != 0 ? owner : active->owner_pid),
-                         fmt::format("SELECT migration_wait({});", active->run_id));
+    throw MigrationError(
+        sqlstate::run_active,
+        fmt::format("run {} is active: {} to {}", active->run_id, active->direction, literal(active->target)),
+        fmt::format("Asked for was {}. It belongs to role \"{}\", process {}.", literal(target), active->role_name,
+                    owner != 0 ? owner : active->owner_pid),
+        fmt::format("SELECT migration_wait({});", active->run_id));
   }
   throw MigrationError(sqlstate::run_active, "another session is running a migration in its own transaction",
                        owner != 0 ? fmt::format("It is process {}.", owner) : "", "SELECT * FROM migration_status();");
@@ -300,10 +304,10 @@ MIGRATION_FUNCTION(migration_wait) {
   double deadline = 0;
   if (!PG_ARGISNULL(1)) {
     const Interval* interval = PG_GETARG_INTERVAL_P(1);
-    const double ms = (static_cast<double>(interval->time) / USECS_PER_SEC +
-                       static_cast<double>(interval->day) * SECS_PER_DAY +
-                       static_cast<double>(interval->month) * DAYS_PER_MONTH * SECS_PER_DAY) *
-                      1000.0;
+    const double ms =
+        (static_cast<double>(interval->time) / USECS_PER_SEC + static_cast<double>(interval->day) * SECS_PER_DAY +
+         static_cast<double>(interval->month) * DAYS_PER_MONTH * SECS_PER_DAY) *
+        1000.0;
     if (ms < 0) {
       throw MigrationError(sqlstate::invalid_parameter, "the timeout must not be negative", {},
                            "SELECT migration_wait(timeout => interval '1 minute');");

@@ -19,7 +19,9 @@ std::string literal(const std::string& text) {
 
 namespace {
 
-std::string name_of(const Target& t) { return t.alias.empty() ? t.relation : t.alias; }
+std::string name_of(const Target& t) {
+  return t.alias.empty() ? t.relation : t.alias;
+}
 
 /// UPDATE/DELETE with `range` as the first condition; ONLY for a single leaf.
 std::string statement(const Target& t, const std::string& relation, bool only, const std::string& range) {
@@ -56,15 +58,16 @@ std::string compare(const Target& t, const std::vector<std::string>& keys, const
 
 std::string block_batch(const Target& t, const std::string& leaf, long long from, long long to) {
   const std::string name = t.alias.empty() ? leaf : t.alias;
-  return statement(t, leaf, true,
-                   fmt::format("{}.ctid >= '({},0)'::pg_catalog.tid AND {}.ctid < '({},0)'::pg_catalog.tid", name, from,
-                               name, to));
+  return statement(
+      t, leaf, true,
+      fmt::format("{}.ctid >= '({},0)'::pg_catalog.tid AND {}.ctid < '({},0)'::pg_catalog.tid", name, from, name, to));
 }
 
 std::string key_bound(const Target& t, const std::vector<std::string>& keys, const std::vector<std::string>& low,
                       const std::vector<std::string>& end, long long rows) {
   std::string columns;
-  for (const std::string& key : keys) columns += fmt::format("{}{}.{}::pg_catalog.text", columns.empty() ? "" : ", ", name_of(t), key);
+  for (const std::string& key : keys)
+    columns += fmt::format("{}{}.{}::pg_catalog.text", columns.empty() ? "" : ", ", name_of(t), key);
   std::string where = compare(t, keys, "<=", end);
   if (!low.empty()) where += " AND " + compare(t, keys, ">", low);
   return fmt::format("SELECT {} FROM {}{} WHERE {} ORDER BY {} OFFSET {} LIMIT 1", columns, t.relation,
@@ -88,7 +91,9 @@ std::string last_key(const Target& t, const std::vector<std::string>& keys) {
                      t.alias.empty() ? "" : " AS " + t.alias, order);
 }
 
-std::string whole(const Target& t) { return statement(t, t.relation, false, ""); }
+std::string whole(const Target& t) {
+  return statement(t, t.relation, false, "");
+}
 
 long long next_size(long long size, double elapsed_ms, double target_ms, long long limit) {
   const double factor = std::clamp(target_ms / std::max(elapsed_ms, 0.01), 0.25, 2.0);

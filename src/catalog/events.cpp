@@ -17,7 +17,9 @@ using pg::Value;
 
 namespace {
 
-Value or_null(const std::string& s) { return s.empty() ? Value() : Value(s); }
+Value or_null(const std::string& s) {
+  return s.empty() ? Value() : Value(s);
+}
 
 }  // namespace
 
@@ -42,10 +44,9 @@ void log_event(const Event& e) {
 std::vector<SeenEvent> events_after(long long run_id, long long after) {
   Scope scope;
   std::vector<SeenEvent> out;
-  for (const Row& row : pg::query(
-           "SELECT event_id, revision, step, event, message FROM migration_ext.log "
-           "WHERE run_id = $1::bigint AND event_id > $2::bigint ORDER BY event_id LIMIT 100",
-           {sql_int(run_id), sql_int(after)})) {
+  for (const Row& row : pg::query("SELECT event_id, revision, step, event, message FROM migration_ext.log "
+                                  "WHERE run_id = $1::bigint AND event_id > $2::bigint ORDER BY event_id LIMIT 100",
+                                  {sql_int(run_id), sql_int(after)})) {
     SeenEvent e;
     e.id = pg::to_integer(row[0]);
     e.revision = pg::text_or_empty(row[1]);

@@ -37,7 +37,8 @@ unsigned resolve_relation(const std::string& quoted_name) {
 std::string relation_name(unsigned oid) {
   Scope scope;
   Rows rows = pg::query(
-      "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+      "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
+      "n "
       "ON n.oid = c.relnamespace WHERE c.oid = $1::oid",
       {sql_int(oid)});
   return rows.empty() ? std::string() : pg::text_or_empty(rows[0][0]);
@@ -50,10 +51,12 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   Scope scope;
   // Rows are scaled from the last ANALYZE to the present size, as the planner does; partitions are summed up.
   Rows rows = pg::query(
-      "SELECT c.relkind, sum(CASE WHEN l.reltuples < 0 THEN (pg_catalog.pg_relation_size(l.oid) / 100)::double precision "
+      "SELECT c.relkind, sum(CASE WHEN l.reltuples < 0 THEN (pg_catalog.pg_relation_size(l.oid) / 100)::double "
+      "precision "
       "WHEN l.relpages > 0 THEN l.reltuples / l.relpages * (pg_catalog.pg_relation_size(l.oid) / 8192) "
       "ELSE l.reltuples END)::bigint, sum(pg_catalog.pg_table_size(l.oid))::bigint, "
-      "EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND (t.tgtype & 1) = 0 "
+      "EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND (t.tgtype & 1) = "
+      "0 "
       "AND (t.tgtype & 24) <> 0) OR c.relhasrules, "
       "(SELECT pg_catalog.array_agg(pg_catalog.quote_ident(a.attname) ORDER BY k.n) FROM "
       "pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, n) JOIN pg_catalog.pg_attribute a "
@@ -108,13 +111,16 @@ long long rows_held(unsigned oid, const std::string& column) {
 
 bool column_exists(unsigned oid, const std::string& quoted_column) {
   Scope scope;
-  return !pg::query("SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped "
-                    "AND pg_catalog.quote_ident(attname) = $2",
-                    {sql_int(oid), quoted_column})
+  return !pg::query(
+              "SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped "
+              "AND pg_catalog.quote_ident(attname) = $2",
+              {sql_int(oid), quoted_column})
               .empty();
 }
 
-std::string about(long long rows) { return rows > 1 ? fmt::format(" (about {})", rows) : ""; }
+std::string about(long long rows) {
+  return rows > 1 ? fmt::format(" (about {})", rows) : "";
+}
 
 void table_loss(unsigned oid, std::vector<std::string>& out) {
   const long long rows = rows_held(oid, "");
@@ -135,9 +141,10 @@ std::vector<std::string> losses_of(const Statement& s) {
         {
           Scope scope;
           tables = object.type == "SCHEMA"
-                       ? pg::query("SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
-                                   "c.relnamespace WHERE pg_catalog.quote_ident(n.nspname) = $1 AND c.relkind = 'r'",
-                                   {object.name})
+                       ? pg::query(
+                             "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+                             "c.relnamespace WHERE pg_catalog.quote_ident(n.nspname) = $1 AND c.relkind = 'r'",
+                             {object.name})
                        : Rows{};
         }
         for (const Row& row : tables) table_loss(static_cast<unsigned>(pg::to_integer(row[0])), out);
@@ -169,8 +176,10 @@ std::vector<InvalidIndex> invalid_indexes() {
   std::vector<InvalidIndex> out;
   for (const Row& row : pg::query(
            "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), x.indrelid::pg_catalog.regclass::text "
-           "FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid JOIN pg_catalog.pg_namespace n "
-           "ON n.oid = c.relnamespace WHERE NOT x.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_' AND NOT EXISTS "
+           "FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid JOIN pg_catalog.pg_namespace "
+           "n "
+           "ON n.oid = c.relnamespace WHERE NOT x.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_' AND NOT "
+           "EXISTS "
            "(SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = x.indexrelid) ORDER BY 1")) {
     out.push_back(InvalidIndex{*row[0], *row[1]});
   }
@@ -193,14 +202,16 @@ std::vector<IndexState> indexes_of(unsigned table, bool deep) {
   for (const Row& row : pg::query(
            "SELECT x.indexrelid, pg_catalog.format('%I.%I', n.nspname, c.relname), x.indisvalid AND x.indisready AND "
            "x.indislive, EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = "
-           "x.indexrelid AND p.pid <> pg_catalog.pg_backend_pid()) FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c "
-           "ON c.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE x.indrelid = $1::oid "
+           "x.indexrelid AND p.pid <> pg_catalog.pg_backend_pid()) FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class "
+           "c "
+           "ON c.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE x.indrelid = "
+           "$1::oid "
            "OR ($2::boolean AND x.indrelid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) t)) "
            "OR ($1::oid = 0 AND NOT x.indisvalid) "
            "ORDER BY x.indexrelid",
            {sql_int(table), pg::sql_bool(deep)})) {
-    out.push_back(IndexState{static_cast<unsigned>(pg::to_integer(row[0])), *row[1], pg::to_bool(row[2]),
-                             pg::to_bool(row[3])});
+    out.push_back(
+        IndexState{static_cast<unsigned>(pg::to_integer(row[0])), *row[1], pg::to_bool(row[2]), pg::to_bool(row[3])});
   }
   return out;
 }

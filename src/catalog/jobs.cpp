@@ -35,8 +35,10 @@ long long insert_job(const JobRecord& j) {
   Rows rows = pg::query(
       "INSERT INTO migration_ext.job (run_id, step, action, relation, alias, relation_oid, assignments, condition, "
       "cursor_kind, key_columns, leaves, leaf_blocks, leaf_files, leaf, next_block, next_key, end_key, batch_size, "
-      "batches, rows_done, rows_seen, rows_total, blocks_done, blocks_total, owner_epoch, state, busy, started_at) VALUES "
-      "($1::bigint, $2::integer, $3, $4, $5, $6::oid, $7, $8, $9, $10::text[], $11::oid[], $12::bigint[], $13::oid[], 1, "
+      "batches, rows_done, rows_seen, rows_total, blocks_done, blocks_total, owner_epoch, state, busy, started_at) "
+      "VALUES "
+      "($1::bigint, $2::integer, $3, $4, $5, $6::oid, $7, $8, $9, $10::text[], $11::oid[], $12::bigint[], $13::oid[], "
+      "1, "
       "0, NULL, $14::text[], $15::bigint, 0, 0, 0, $16::bigint, 0, $17::bigint, 0, 'pending', interval '0', "
       "pg_catalog.clock_timestamp()) RETURNING job_id",
       {sql_int(j.run_id), sql_int(j.step), j.action, j.relation, j.alias, sql_int(j.relation_oid), j.assignments,
@@ -50,7 +52,8 @@ std::optional<JobRecord> load_job(long long job_id) {
   Scope scope;
   Rows rows = pg::query(
       "SELECT job_id, run_id, step, action, relation, alias, relation_oid, assignments, condition, cursor_kind, "
-      "key_columns, leaves, leaf_blocks, leaf_files, leaf, next_block, next_key, end_key, batch_size, batches, rows_done, "
+      "key_columns, leaves, leaf_blocks, leaf_files, leaf, next_block, next_key, end_key, batch_size, batches, "
+      "rows_done, "
       "rows_seen, rows_total, blocks_done, blocks_total, state FROM migration_ext.job WHERE job_id = $1::bigint",
       {sql_int(job_id)});
   if (rows.empty()) return std::nullopt;
@@ -121,9 +124,12 @@ std::vector<Leaf> leaves_of(unsigned relation) {
   for (const Row& row : pg::query(
            "SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_relation_size(c.oid) / "
            "pg_catalog.current_setting('block_size')::bigint FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND "
-           "(c.oid = $1::oid OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) t) OR c.oid "
-           "IN (WITH RECURSIVE below(oid) AS (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = $1::oid "
-           "UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below b ON i.inhparent = b.oid) SELECT b.oid FROM "
+           "(c.oid = $1::oid OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) t) OR "
+           "c.oid "
+           "IN (WITH RECURSIVE below(oid) AS (SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = "
+           "$1::oid "
+           "UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below b ON i.inhparent = b.oid) SELECT b.oid "
+           "FROM "
            "below b)) ORDER BY c.oid",
            {sql_int(relation)})) {
     out.push_back(Leaf{static_cast<unsigned>(pg::to_integer(row[0])), static_cast<unsigned>(pg::to_integer(row[1])),

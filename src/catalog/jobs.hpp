@@ -21,7 +21,8 @@ struct JobRecord {
   int leaf = 1;
   long long next_block = 0;
   std::vector<std::string> next_key, end_key;
-  long long batch_size = 0, batches = 0, rows_done = 0, rows_seen = 0, rows_total = 0, blocks_done = 0, blocks_total = 0;
+  long long batch_size = 0, batches = 0, rows_done = 0, rows_seen = 0, rows_total = 0, blocks_done = 0,
+            blocks_total = 0;
   std::string state;
 };
 

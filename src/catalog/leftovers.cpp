@@ -18,8 +18,10 @@ std::vector<HalfDone> half_done_revisions() {
     rows = pg::query(
         "SELECT r.run_id, r.direction, l.revision FROM (SELECT s.revision, max(s.run_id) AS run_id FROM "
         "migration_ext.step s WHERE s.revision IS NOT NULL AND s.attempts > 0 GROUP BY s.revision) l JOIN "
-        "migration_ext.run r ON r.run_id = l.run_id WHERE EXISTS (SELECT FROM migration_ext.step s WHERE s.run_id = l.run_id "
-        "AND s.revision = l.revision AND (s.state = 'succeeded' OR s.job_id IS NOT NULL OR (s.attempts > 0 AND s.kind = "
+        "migration_ext.run r ON r.run_id = l.run_id WHERE EXISTS (SELECT FROM migration_ext.step s WHERE s.run_id = "
+        "l.run_id "
+        "AND s.revision = l.revision AND (s.state = 'succeeded' OR s.job_id IS NOT NULL OR (s.attempts > 0 AND s.kind "
+        "= "
         "'concurrent'))) AND NOT EXISTS (SELECT FROM migration_ext.step s WHERE s.run_id = l.run_id AND s.revision = "
         "l.revision AND s.completes AND s.state = 'succeeded') ORDER BY r.run_id");
   }
@@ -46,7 +48,8 @@ void adopt_step(long long run_id, int step, const StepRecord& from, long long fr
       {sql_int(run_id), sql_int(step), sql_int(from_run), sql_int(from.step)});
   if (from.job_id) {
     pg::query(
-        "UPDATE migration_ext.job SET run_id = $2::bigint, step = $3::integer, owner_epoch = 0 WHERE job_id = $1::bigint",
+        "UPDATE migration_ext.job SET run_id = $2::bigint, step = $3::integer, owner_epoch = 0 WHERE job_id = "
+        "$1::bigint",
         {sql_int(*from.job_id), sql_int(run_id), sql_int(step)});
   }
 }

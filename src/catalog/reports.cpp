@@ -16,7 +16,8 @@ Rows run_rows() {
       "SELECT r.run_id, r.direction, r.target, r.state, r.desired, r.role_name, r.background, r.steps, "
       "CASE WHEN r.background THEN (SELECT count(*) FROM migration_ext.step s WHERE s.run_id = r.run_id AND s.state = "
       "'succeeded') WHEN r.state = 'succeeded' THEN r.steps ELSE 0 END, r.queued_at, r.started_at, r.ended_at, "
-      "coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.started_at, r.waiting_for, r.sqlstate, r.message, r.detail, "
+      "coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.started_at, r.waiting_for, r.sqlstate, r.message, "
+      "r.detail, "
       "r.hint, r.owner_epoch, r.system_identifier, r.database_oid FROM migration_ext.run r ORDER BY r.run_id DESC");
 }
 
@@ -36,12 +37,14 @@ Rows progress_rows(long long run_id, int owner_pid) {
   return pg::query(
       "SELECT r.run_id, j.job_id, s.revision, s.step, $2::integer, "
       "coalesce(j.relation, p.relid::pg_catalog.regclass::text, v.relid::pg_catalog.regclass::text), "
-      "coalesce(CASE WHEN j.job_id IS NOT NULL THEN 'backfill (' || j.cursor_kind || ')' END, p.command || ': ' || p.phase, "
+      "coalesce(CASE WHEN j.job_id IS NOT NULL THEN 'backfill (' || j.cursor_kind || ')' END, p.command || ': ' || "
+      "p.phase, "
       "'VACUUM: ' || v.phase, s.kind), "
       "CASE WHEN j.job_id IS NOT NULL THEN j.rows_done ELSE p.tuples_done END, "
       "CASE WHEN j.job_id IS NOT NULL THEN j.rows_total ELSE nullif(p.tuples_total, 0) END, "
       "coalesce(CASE WHEN j.cursor_kind = 'ctid' THEN j.blocks_done END, p.blocks_done, v.heap_blks_scanned), "
-      "coalesce(CASE WHEN j.cursor_kind = 'ctid' THEN j.blocks_total END, nullif(p.blocks_total, 0), v.heap_blks_total), "
+      "coalesce(CASE WHEN j.cursor_kind = 'ctid' THEN j.blocks_total END, nullif(p.blocks_total, 0), "
+      "v.heap_blks_total), "
       "b.rate, b.percent, CASE WHEN b.percent > 0 AND b.percent < 100 THEN "
       "(extract(epoch FROM j.busy) * (100 - b.percent) / b.percent) * interval '1 second' END, NULL::text, "
       "coalesce(nullif(p.current_locker_pid, 0)::text, r.waiting_for), b.percent "
@@ -49,9 +52,12 @@ Rows progress_rows(long long run_id, int owner_pid) {
       "LEFT JOIN migration_ext.job j ON j.job_id = s.job_id "
       "LEFT JOIN pg_catalog.pg_stat_progress_create_index p ON p.pid = $2::integer "
       "LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = $2::integer "
-      "CROSS JOIN LATERAL (SELECT pg_catalog.round((CASE WHEN j.cursor_kind = 'ctid' THEN least(100.0, 100.0 * j.blocks_done / "
-      "nullif(j.blocks_total, 0)) WHEN j.cursor_kind = 'keyset' THEN least(100.0, 100.0 * j.rows_seen / nullif(j.rows_total, "
-      "0)) WHEN p.blocks_total > 0 THEN least(100.0, 100.0 * p.blocks_done / p.blocks_total) WHEN p.tuples_total > 0 THEN "
+      "CROSS JOIN LATERAL (SELECT pg_catalog.round((CASE WHEN j.cursor_kind = 'ctid' THEN least(100.0, 100.0 * "
+      "j.blocks_done / "
+      "nullif(j.blocks_total, 0)) WHEN j.cursor_kind = 'keyset' THEN least(100.0, 100.0 * j.rows_seen / "
+      "nullif(j.rows_total, "
+      "0)) WHEN p.blocks_total > 0 THEN least(100.0, 100.0 * p.blocks_done / p.blocks_total) WHEN p.tuples_total > 0 "
+      "THEN "
       "least(100.0, 100.0 * p.tuples_done / p.tuples_total) WHEN v.heap_blks_total > 0 THEN least(100.0, 100.0 * "
       "v.heap_blks_scanned / v.heap_blks_total) END)::numeric, 1) AS percent, "
       "pg_catalog.round((j.rows_done / nullif(extract(epoch FROM j.busy), 0))::numeric, 0) AS rate) b "
@@ -61,11 +67,11 @@ Rows progress_rows(long long run_id, int owner_pid) {
 
 std::vector<std::string> functions_of_level(const std::string& level) {
   // Each level holds the ones before it, except that operators need not be authors.
-  static const std::vector<std::string> reader = {"migration_export", "migration_plan", "migration_sql", "migration_show",
-                                                  "migration_runs", "migration_log"};
+  static const std::vector<std::string> reader = {"migration_export", "migration_plan", "migration_sql",
+                                                  "migration_show",   "migration_runs", "migration_log"};
   static const std::vector<std::string> author = {"migration_register", "migration_unregister", "migration_merge"};
   static const std::vector<std::string> operator_ = {"migration_upgrade", "migration_downgrade", "migration_pause",
-                                                     "migration_resume", "migration_cancel", "migration_backfill"};
+                                                     "migration_resume",  "migration_cancel",    "migration_backfill"};
   static const std::vector<std::string> admin = {"migration_stamp", "migration_approve"};
   std::vector<std::string> names = reader;
   const auto add = [&](const std::vector<std::string>& more) { names.insert(names.end(), more.begin(), more.end()); };
@@ -74,8 +80,10 @@ std::vector<std::string> functions_of_level(const std::string& level) {
   if (level == "admin" || level == "all") add(admin);
   Scope scope;
   Rows rows = pg::query(
-      "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.classid = "
-      "'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e' JOIN pg_catalog.pg_extension e ON "
+      "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.classid "
+      "= "
+      "'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e' JOIN pg_catalog.pg_extension "
+      "e ON "
       "e.oid = d.refobjid AND e.extname = 'migration_ext' WHERE p.proname::text = ANY ($1::text[]) ORDER BY 1",
       {pg::sql_array(names)});
   std::vector<std::string> out;

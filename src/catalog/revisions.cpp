@@ -76,8 +76,8 @@ std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids) 
   std::unordered_map<std::string, StoredRevision> found;
   {
     Scope scope;
-    // A join, because `= ANY ($1::text[])` would read the array again for every row. The plan is kept from a time when the
-    // table was small; a nested loop would be a scan per revision.
+    // A join, because `= ANY ($1::text[])` would read the array again for every row. The plan is kept from a time when
+    // the table was small; a nested loop would be a scan per revision.
     pg::set_local("enable_nestloop", "off");
     Rows rows = pg::query(
         "SELECT revision, down_revision, depends_on, labels, message, upgrade, downgrade, downgrade_kind, fingerprint, "
@@ -90,7 +90,8 @@ std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids) 
   }
   for (const std::string& id : ids) {
     auto it = found.find(id);
-    if (it == found.end()) throw MigrationError(sqlstate::undefined_object, "revision \"" + id + "\" is not registered");
+    if (it == found.end())
+      throw MigrationError(sqlstate::undefined_object, "revision \"" + id + "\" is not registered");
     out.push_back(std::move(it->second));
   }
   return out;
@@ -181,8 +182,12 @@ std::unordered_set<std::string> load_applied() {
 namespace {
 
 AppliedRevision to_applied(const Row& row) {
-  return AppliedRevision{pg::text_or_empty(row[0]), pg::text_or_empty(row[1]), pg::text_or_empty(row[2]),
-                         pg::text_or_empty(row[3]), row[4], pg::to_bool(row[5])};
+  return AppliedRevision{pg::text_or_empty(row[0]),
+                         pg::text_or_empty(row[1]),
+                         pg::text_or_empty(row[2]),
+                         pg::text_or_empty(row[3]),
+                         row[4],
+                         pg::to_bool(row[5])};
 }
 
 }  // namespace

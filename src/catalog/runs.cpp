@@ -18,7 +18,9 @@ using pg::Value;
 
 namespace {
 
-Value or_null(const std::string& s) { return s.empty() ? Value() : Value(s); }
+Value or_null(const std::string& s) {
+  return s.empty() ? Value() : Value(s);
+}
 
 RunRecord to_run(const Row& row) {
   RunRecord r;
@@ -47,10 +49,10 @@ RunRecord to_run(const Row& row) {
   return r;
 }
 
-#define RUN_COLUMNS                                                                                              \
-  "run_id, direction, target, state, desired, desired_by, background, role_name, role_oid, session_name, "       \
-  "session_oid, steps, settings->>'lock_timeout', settings->>'lock_retries', settings->>'batch_target', "        \
-  "owner_pid, owner_epoch, system_identifier, database_oid, waiting_for, sqlstate, message, detail, hint "       \
+#define RUN_COLUMNS                                                                                        \
+  "run_id, direction, target, state, desired, desired_by, background, role_name, role_oid, session_name, " \
+  "session_oid, steps, settings->>'lock_timeout', settings->>'lock_retries', settings->>'batch_target', "  \
+  "owner_pid, owner_epoch, system_identifier, database_oid, waiting_for, sqlstate, message, detail, hint " \
   "FROM migration_ext.run "
 
 StepRecord to_step(const Row& row) {
@@ -70,7 +72,7 @@ StepRecord to_step(const Row& row) {
   return s;
 }
 
-#define STEP_COLUMNS                                                                                       \
+#define STEP_COLUMNS                                                                                             \
   "step, revision, kind, statements, settings, script_path, completes, state, attempts, crashes, before_image, " \
   "job_id FROM migration_ext.step "
 
@@ -81,8 +83,10 @@ std::optional<RunRecord> first_run(const Rows& rows) {
 
 long long insert_run_row(const RunRecord& run, const char* state) {
   Rows rows = pg::query(
-      "INSERT INTO migration_ext.run (direction, target, state, desired, background, role_name, role_oid, session_name, "
-      "session_oid, steps, settings, owner_epoch, system_identifier, database_oid, queued_at, started_at, owner_pid) VALUES "
+      "INSERT INTO migration_ext.run (direction, target, state, desired, background, role_name, role_oid, "
+      "session_name, "
+      "session_oid, steps, settings, owner_epoch, system_identifier, database_oid, queued_at, started_at, owner_pid) "
+      "VALUES "
       "($1, $2, $3, 'run', $4::boolean, $5, $6::oid, $7, $8::oid, $9::integer, pg_catalog.jsonb_build_object("
       "'lock_timeout', $10::integer, 'lock_retries', $11::integer, 'batch_target', $12::integer), 0, $13, $14::oid, "
       "pg_catalog.clock_timestamp(), CASE WHEN $4::boolean THEN NULL ELSE pg_catalog.clock_timestamp() END, "
@@ -132,8 +136,7 @@ std::optional<RunRecord> latest_unfinished_run() {
   Scope scope;
   // A run that failed or was cancelled is "the run" until a later one of either direction has succeeded.
   return first_run(
-      pg::query("SELECT " RUN_COLUMNS
-                "WHERE run_id = (SELECT r.run_id FROM migration_ext.run r WHERE r.background AND "
+      pg::query("SELECT " RUN_COLUMNS "WHERE run_id = (SELECT r.run_id FROM migration_ext.run r WHERE r.background AND "
                 "r.state IN ('queued', 'running', 'paused', 'failed') AND NOT EXISTS (SELECT FROM migration_ext.run n "
                 "WHERE n.run_id > r.run_id AND n.state = 'succeeded') ORDER BY r.run_id DESC LIMIT 1)"));
 }
@@ -150,8 +153,8 @@ std::optional<RunRecord> latest_run() {
 
 std::optional<RunRecord> active_run() {
   Scope scope;
-  return first_run(pg::query("SELECT " RUN_COLUMNS
-                             "WHERE background AND state IN ('queued', 'running') ORDER BY state DESC, run_id LIMIT 1"));
+  return first_run(pg::query(
+      "SELECT " RUN_COLUMNS "WHERE background AND state IN ('queued', 'running') ORDER BY state DESC, run_id LIMIT 1"));
 }
 
 std::vector<StepRecord> load_steps(long long run_id) {
@@ -188,7 +191,8 @@ long long claim_run(long long run_id, int pid) {
 void set_run_state(long long run_id, const std::string& state, const Problem& p, bool ended) {
   Scope scope;
   pg::query(
-      "UPDATE migration_ext.run SET state = $2, waiting_for = NULL, sqlstate = $3, message = $4, detail = $5, hint = $6, "
+      "UPDATE migration_ext.run SET state = $2, waiting_for = NULL, sqlstate = $3, message = $4, detail = $5, hint = "
+      "$6, "
       "ended_at = CASE WHEN $7::boolean THEN pg_catalog.clock_timestamp() ELSE ended_at END WHERE run_id = $1::bigint",
       {sql_int(run_id), state, or_null(p.state), or_null(p.message), or_null(p.detail), or_null(p.hint),
        pg::sql_bool(ended)});
@@ -234,9 +238,8 @@ void start_step(long long run_id, int step, const std::vector<std::string>& befo
 
 void count_crash(long long run_id, int step) {
   Scope scope;
-  pg::query(
-      "UPDATE migration_ext.step SET crashes = crashes + 1 WHERE run_id = $1::bigint AND step = $2::integer",
-      {sql_int(run_id), sql_int(step)});
+  pg::query("UPDATE migration_ext.step SET crashes = crashes + 1 WHERE run_id = $1::bigint AND step = $2::integer",
+            {sql_int(run_id), sql_int(step)});
 }
 
 void reset_crashes(long long run_id) {
@@ -268,8 +271,8 @@ void set_step_job(long long run_id, int step, long long job_id) {
 
 int steps_done(long long run_id) {
   Scope scope;
-  Rows rows = pg::query(
-      "SELECT count(*) FROM migration_ext.step WHERE run_id = $1::bigint AND state = 'succeeded'", {sql_int(run_id)});
+  Rows rows = pg::query("SELECT count(*) FROM migration_ext.step WHERE run_id = $1::bigint AND state = 'succeeded'",
+                        {sql_int(run_id)});
   return static_cast<int>(pg::to_integer(rows[0][0]));
 }
 

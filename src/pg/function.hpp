@@ -28,8 +28,12 @@ std::optional<long long> bigint_argument(FunctionCallInfo fcinfo, int n);
 Datum text_result(FunctionCallInfo fcinfo, const std::string& text);
 Datum array_result(FunctionCallInfo fcinfo, const std::vector<std::string>& items);
 Datum null_result(FunctionCallInfo fcinfo);
-inline Datum bigint_result(long long v) { return Int64GetDatum(v); }
-inline Datum bool_result(bool v) { return BoolGetDatum(v); }
+inline Datum bigint_result(long long v) {
+  return Int64GetDatum(v);
+}
+inline Datum bool_result(bool v) {
+  return BoolGetDatum(v);
+}
 
 /// One row of a function with OUT arguments; values in text form.
 Datum row_result(FunctionCallInfo fcinfo, const Row& row);

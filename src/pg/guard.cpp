@@ -14,7 +14,9 @@ namespace migration::pg {
 
 namespace {
 
-std::string text_of(const char* s) { return s == nullptr ? std::string() : std::string(s); }
+std::string text_of(const char* s) {
+  return s == nullptr ? std::string() : std::string(s);
+}
 
 /// CopyErrorData into a context of its own; when even that fails, nullptr (the caller says "out of memory").
 ErrorData* copy_pending() {
@@ -51,11 +53,21 @@ PgError PgError::take() {
 const char* PgError::what() const noexcept {
   return data_ && data_->message != nullptr ? data_->message : "out of memory";
 }
-std::string PgError::state() const { return data_ ? unpack_sql_state(data_->sqlerrcode) : "53200"; }
-std::string PgError::message() const { return what(); }
-std::string PgError::detail() const { return data_ ? text_of(data_->detail) : std::string(); }
-std::string PgError::hint() const { return data_ ? text_of(data_->hint) : std::string(); }
-std::string PgError::context() const { return data_ ? text_of(data_->context) : std::string(); }
+std::string PgError::state() const {
+  return data_ ? unpack_sql_state(data_->sqlerrcode) : "53200";
+}
+std::string PgError::message() const {
+  return what();
+}
+std::string PgError::detail() const {
+  return data_ ? text_of(data_->detail) : std::string();
+}
+std::string PgError::hint() const {
+  return data_ ? text_of(data_->hint) : std::string();
+}
+std::string PgError::context() const {
+  return data_ ? text_of(data_->context) : std::string();
+}
 int PgError::position() const noexcept {
   if (!data_) return 0;
   return data_->cursorpos > 0 ? data_->cursorpos : data_->internalpos;
@@ -90,7 +102,9 @@ void set_fallback(Failure& failure, const char* state, const char* message) noex
   failure.fallback[length] = '\0';
 }
 
-char* copy_or_null(const std::string& s) { return s.empty() ? nullptr : pnstrdup(s.data(), s.size()); }
+char* copy_or_null(const std::string& s) {
+  return s.empty() ? nullptr : pnstrdup(s.data(), s.size());
+}
 
 }  // namespace
 
@@ -185,13 +199,15 @@ void report(int level, const char* state, const std::string& message, const std:
   const char* more = detail.empty() ? nullptr : detail.c_str();
   const char* cure = hint.empty() ? nullptr : hint.c_str();
   pg_call([&] {
-    ereport(level, (errcode(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
-                    errmsg_internal("%s", text), more ? errdetail_internal("%s", more) : 0,
-                    cure ? errhint("%s", cure) : 0));
+    ereport(level,
+            (errcode(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])), errmsg_internal("%s", text),
+             more ? errdetail_internal("%s", more) : 0, cure ? errhint("%s", cure) : 0));
   });
 }
 
-ResourceOwner current_owner() { return CurrentResourceOwner; }
+ResourceOwner current_owner() {
+  return CurrentResourceOwner;
+}
 
 void begin_subtransaction() {
   pg_call([] { BeginInternalSubTransaction(nullptr); });

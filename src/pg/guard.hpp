@@ -163,12 +163,12 @@ void in_subtransaction(F&& f) {
 }  // namespace migration::pg
 
 /// The frame of every SQL function: extern "C", version-1 convention, C++ body behind the boundary.
-#define MIGRATION_FUNCTION(name)                                                   \
-  static Datum name##_body(FunctionCallInfo fcinfo);                               \
-  extern "C" {                                                                     \
-  PG_FUNCTION_INFO_V1(name);                                                       \
-  Datum name(PG_FUNCTION_ARGS) {                                                   \
+#define MIGRATION_FUNCTION(name)                                                    \
+  static Datum name##_body(FunctionCallInfo fcinfo);                                \
+  extern "C" {                                                                      \
+  PG_FUNCTION_INFO_V1(name);                                                        \
+  Datum name(PG_FUNCTION_ARGS) {                                                    \
     return migration::pg::boundary([&]() -> Datum { return name##_body(fcinfo); }); \
-  }                                                                                \
-  }                                                                                \
+  }                                                                                 \
+  }                                                                                 \
   static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

@@ -19,8 +19,12 @@ std::string role_name(unsigned oid) {
   return name == nullptr ? std::string() : std::string(name);
 }
 
-Role current_role() { return Role{role_name(GetUserId()), GetUserId()}; }
-Role session_role() { return Role{role_name(GetSessionUserId()), GetSessionUserId()}; }
+Role current_role() {
+  return Role{role_name(GetUserId()), GetUserId()};
+}
+Role session_role() {
+  return Role{role_name(GetSessionUserId()), GetSessionUserId()};
+}
 
 unsigned role_oid(const std::string& name) {
   const char* text = name.c_str();
@@ -41,7 +45,9 @@ bool trusts(const Role& executor, const Role& registrant) {
   return now == executor.oid || is_superuser(now) || can_become(now, executor.oid);
 }
 
-bool owns_ledger(unsigned role) { return is_superuser(role) || ledger_owner() == role; }
+bool owns_ledger(unsigned role) {
+  return is_superuser(role) || ledger_owner() == role;
+}
 
 void require_writable(const char* function) {
   if (in_recovery_now()) {
@@ -54,6 +60,8 @@ void require_writable(const char* function) {
   }
 }
 
-bool in_recovery_now() { return RecoveryInProgress(); }
+bool in_recovery_now() {
+  return RecoveryInProgress();
+}
 
 }  // namespace migration::pg

@@ -87,7 +87,9 @@ namespace {
 bool g_registered = false;
 }
 
-bool launcher_registered() { return g_registered; }
+bool launcher_registered() {
+  return g_registered;
+}
 
 void register_launcher() {
   BackgroundWorker worker;
@@ -131,7 +133,8 @@ bool is_trustworthy_installation() {
   if (!OidIsValid(extension_oid())) return false;
   return !query_text(
               "SELECT 1 FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_roles r ON r.oid = e.extowner JOIN "
-              "pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = "
+              "pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid "
+              "= "
               "e.oid AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass JOIN "
               "pg_catalog.pg_class c ON c.oid = d.objid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
               "e.extname = 'migration_ext' AND r.rolsuper AND n.nspname = 'migration_ext' AND c.relname = 'run' AND "

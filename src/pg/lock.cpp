@@ -45,7 +45,9 @@ bool try_lock(LOCKTAG tag, LOCKMODE mode, bool session) {
 }  // namespace
 
 // ExclusiveLock for the owner; lookers try RowShareLock, which conflicts with it but not with other lookers.
-bool try_run_lock(LockLife life) { return try_lock(ledger_tag(1), ExclusiveLock, life == LockLife::session); }
+bool try_run_lock(LockLife life) {
+  return try_lock(ledger_tag(1), ExclusiveLock, life == LockLife::session);
+}
 
 void release_run_lock(LockLife life) {
   LOCKTAG tag = ledger_tag(1);
@@ -70,7 +72,8 @@ bool run_lock_held_elsewhere() {
 int run_lock_owner() {
   Scope scope;
   Rows rows = query(
-      "SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.locktype = 'object' AND l.classid = 'pg_catalog.pg_class'::regclass "
+      "SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.locktype = 'object' AND l.classid = "
+      "'pg_catalog.pg_class'::regclass "
       "AND l.objid = 'migration_ext.run'::regclass AND l.objsubid = 1 AND l.mode = 'ExclusiveLock' AND l.granted "
       "AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())");
   return rows.empty() ? 0 : static_cast<int>(to_integer(rows[0][0]));
@@ -87,7 +90,9 @@ void release_submit_lock() {
   pg_call([&] { LockRelease(&tag, ExclusiveLock, true); });
 }
 
-void release_submit_lock_quietly() noexcept { LockRelease(&g_submit_tag, ExclusiveLock, true); }
+void release_submit_lock_quietly() noexcept {
+  LockRelease(&g_submit_tag, ExclusiveLock, true);
+}
 
 void lock_extension(unsigned extension_oid) {
   LOCKTAG tag;
@@ -96,9 +101,9 @@ void lock_extension(unsigned extension_oid) {
 }
 
 int lock_mode_number(const std::string& name) {
-  static const char* const names[] = {"",          "AccessShareLock",       "RowShareLock",  "RowExclusiveLock",
-                                      "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock",
-                                      "ExclusiveLock", "AccessExclusiveLock"};
+  static const char* const names[] = {
+      "",          "AccessShareLock",       "RowShareLock",  "RowExclusiveLock",   "ShareUpdateExclusiveLock",
+      "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"};
   for (int i = 1; i <= 8; ++i) {
     if (name == names[i]) return i;
   }
@@ -185,13 +190,14 @@ std::string join_descriptions(const Rows& rows) {
 
 std::string describe_blockers(int pid) {
   Scope scope;
-  return join_descriptions(query(
-      "SELECT pg_catalog.format('pid %s (%s)', b.pid, pg_catalog.concat_ws(', ', a.usename::text, "
-      "nullif(a.application_name, ''), coalesce(a.state, a.backend_type), "
-      "'since ' || pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - coalesce(a.xact_start, a.backend_start))::text)) "
-      "FROM (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::int)) p(pid)) b "
-      "LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) b.pid ORDER BY b.pid LIMIT 5",
-      {sql_int(pid)}));
+  return join_descriptions(
+      query("SELECT pg_catalog.format('pid %s (%s)', b.pid, pg_catalog.concat_ws(', ', a.usename::text, "
+            "nullif(a.application_name, ''), coalesce(a.state, a.backend_type), "
+            "'since ' || pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - coalesce(a.xact_start, "
+            "a.backend_start))::text)) "
+            "FROM (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::int)) p(pid)) b "
+            "LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) b.pid ORDER BY b.pid LIMIT 5",
+            {sql_int(pid)}));
 }
 
 std::string describe_holders(const std::vector<LockTarget>& targets) {
@@ -199,20 +205,23 @@ std::string describe_holders(const std::vector<LockTarget>& targets) {
   for (const LockTarget& t : targets) oids += (oids.empty() ? "{" : ",") + std::to_string(t.relation);
   if (oids.empty()) return {};
   Scope scope;
-  return join_descriptions(query(
-      "SELECT DISTINCT pg_catalog.format('pid %s (%s)', coalesce(l.pid::text, 'none: prepared transaction'), "
-      "pg_catalog.concat_ws(', ', a.usename::text, nullif(a.application_name, ''), coalesce(a.state, a.backend_type), l.mode, "
-      "'since ' || pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.xact_start)::text)) "
-      "FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid "
-      "WHERE l.locktype = 'relation' AND l.granted AND l.relation OPERATOR(pg_catalog.=) ANY ($1::oid[]) "
-      "AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() "
-      "AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) LIMIT 5",
-      {oids + "}"}));
+  return join_descriptions(
+      query("SELECT DISTINCT pg_catalog.format('pid %s (%s)', coalesce(l.pid::text, 'none: prepared transaction'), "
+            "pg_catalog.concat_ws(', ', a.usename::text, nullif(a.application_name, ''), coalesce(a.state, "
+            "a.backend_type), l.mode, "
+            "'since ' || pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.xact_start)::text)) "
+            "FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid "
+            "WHERE l.locktype = 'relation' AND l.granted AND l.relation OPERATOR(pg_catalog.=) ANY ($1::oid[]) "
+            "AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() "
+            "AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = "
+            "pg_catalog.current_database()) LIMIT 5",
+            {oids + "}"}));
 }
 
 bool blocked_by_me(int pid) {
   Scope scope;
-  return !query("SELECT 1 WHERE pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids($1::int))", {sql_int(pid)})
+  return !query("SELECT 1 WHERE pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids($1::int))",
+                {sql_int(pid)})
               .empty();
 }
 

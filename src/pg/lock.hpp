@@ -2,8 +2,8 @@
 //
 // What: RunLock is the ownership of the database's one run; lock_relations() takes the locks of a step first, in one
 // fixed order. Why an object lock of our own (relation migration_ext.run, sub-object 1) and not an advisory key: no
-// role can take it by SQL, so nobody can squat it; it is visible in pg_locks with its owner; it is freed by the death of
-// the process, so there is no stale owner. Invariant: it is only ever tried, never waited for.
+// role can take it by SQL, so nobody can squat it; it is visible in pg_locks with its owner; it is freed by the death
+// of the process, so there is no stale owner. Invariant: it is only ever tried, never waited for.
 #pragma once
 
 #include <string>

@@ -221,7 +221,8 @@ std::vector<Statement> parse_script(std::string_view text, std::string_view what
     if (failed->position() == 0) throw *failed;
     std::string detail = where(script, what, mistake);
     if (std::string const own = failed->detail(); !own.empty()) detail = own + "\n" + detail;
-    throw with_script(MigrationError(failed->state(), failed->message(), detail, failed->hint(), failed->position()), script);
+    throw with_script(MigrationError(failed->state(), failed->message(), detail, failed->hint(), failed->position()),
+                      script);
   }
   std::vector<Statement> statements;
   statements.reserve(pieces.size());

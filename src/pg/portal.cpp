@@ -148,7 +148,9 @@ void run_one(const std::string& sql, bool top_level, Forms forms, const RawRewri
 
 }  // namespace
 
-void run_statement(const std::string& sql, bool top_level, Forms forms) { run_one(sql, top_level, forms, nullptr); }
+void run_statement(const std::string& sql, bool top_level, Forms forms) {
+  run_one(sql, top_level, forms, nullptr);
+}
 
 void run_index_statement(const std::string& sql, bool top_level, const IndexRewrite& rewrite) {
   const RawRewrite raw{rewrite.schema.c_str(), rewrite.table.c_str(),

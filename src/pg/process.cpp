@@ -119,7 +119,8 @@ bool g_in_hook = false;
 void forward_notice(ErrorData* e) {
   if (g_previous_hook != nullptr) g_previous_hook(e);
   if (g_in_hook || g_notice_queue == nullptr || e->elevel >= ERROR) return;
-  const bool for_client = e->elevel == INFO || (e->elevel >= NOTICE && e->elevel != LOG_SERVER_ONLY && e->elevel != LOG);
+  const bool for_client =
+      e->elevel == INFO || (e->elevel >= NOTICE && e->elevel != LOG_SERVER_ONLY && e->elevel != LOG);
   if (for_client) {
     g_in_hook = true;
     NoticeHead head{e->elevel, {}};
@@ -190,10 +191,9 @@ void launch_pending() noexcept {
     BackgroundWorker worker;
     fill_worker(worker, start, false);
     if (!RegisterDynamicBackgroundWorker(&worker, nullptr)) {
-      ereport(WARNING,
-              (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-               errmsg("run %lld stays queued: no background worker slot is free", static_cast<long long>(run)),
-               errhint("SELECT migration_resume(%lld);", static_cast<long long>(run))));
+      ereport(WARNING, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+                        errmsg("run %lld stays queued: no background worker slot is free", static_cast<long long>(run)),
+                        errhint("SELECT migration_resume(%lld);", static_cast<long long>(run))));
     }
   }
   list.clear();
@@ -216,7 +216,9 @@ void on_transaction_end(XactEvent event, void*) {
 
 }  // namespace
 
-void launch_at_commit(std::int64_t run_id) { launch_at_commit_as(run_id, GetSessionUserId()); }
+void launch_at_commit(std::int64_t run_id) {
+  launch_at_commit_as(run_id, GetSessionUserId());
+}
 
 void launch_at_commit_as(std::int64_t run_id, unsigned session_user) {
   static bool registered = false;
@@ -289,7 +291,9 @@ WorkerRequest* begin_worker(const WorkerStart& start) {
   return request;
 }
 
-void memory_barrier() { pg_memory_barrier(); }
+void memory_barrier() {
+  pg_memory_barrier();
+}
 
 void wake_waiter() {
   if (g_notice_queue == nullptr) return;
@@ -348,9 +352,15 @@ void report_idle() {
   pg_call([] { pgstat_report_activity(STATE_IDLE, nullptr); });
 }
 
-std::uint64_t system_identifier() { return GetSystemIdentifier(); }
-bool in_recovery() { return RecoveryInProgress(); }
-unsigned database_oid() { return MyDatabaseId; }
+std::uint64_t system_identifier() {
+  return GetSystemIdentifier();
+}
+bool in_recovery() {
+  return RecoveryInProgress();
+}
+unsigned database_oid() {
+  return MyDatabaseId;
+}
 std::string database_name() {
   const char* name = pg_call([] { return get_database_name(MyDatabaseId); });
   return name == nullptr ? std::string() : std::string(name);

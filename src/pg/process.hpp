@@ -20,21 +20,22 @@ struct WorkerRequest {
   std::uint32_t magic;
   std::int32_t direction;  ///< 0 upgrade, 1 downgrade
   bool allow_data_loss;
-  unsigned role;           ///< current_user of the caller
+  unsigned role;  ///< current_user of the caller
   int lock_timeout_ms, lock_retries, batch_target_ms;
   char target[1024];
   char crash_at[128];
   volatile std::int64_t run_id;  ///< set by the worker once the run exists and it owns the run lock
-  volatile std::int32_t answer;  ///< 0 nothing yet, 1 run started, 2 nothing to do, 3 somebody else runs, 4 failed early
+  volatile std::int32_t
+      answer;  ///< 0 nothing yet, 1 run started, 2 nothing to do, 3 somebody else runs, 4 failed early
   char state[6];
   char message[1024], detail[1024], hint[512];
 };
 
 struct WorkerStart {
   unsigned database, session_user;
-  std::int64_t run_id;       ///< 0: the request is in the segment
-  std::uint32_t segment;     ///< dsm handle, 0 when none
-  std::int32_t resume_probe; ///< 1: look for runs to resume (started by the launcher)
+  std::int64_t run_id;        ///< 0: the request is in the segment
+  std::uint32_t segment;      ///< dsm handle, 0 when none
+  std::int32_t resume_probe;  ///< 1: look for runs to resume (started by the launcher)
 };
 
 enum class Launch { started, no_slot };

@@ -28,9 +28,15 @@ char* g_crash_at = nullptr;
 }  // namespace
 
 Settings settings() {
-  Settings s{g_lock_timeout, g_lock_retries, g_batch_target,    g_log_retention,
-             g_notify,       g_enabled,      g_auto_resume,
-             g_databases == nullptr ? "*" : g_databases, ""};
+  Settings s{g_lock_timeout,
+             g_lock_retries,
+             g_batch_target,
+             g_log_retention,
+             g_notify,
+             g_enabled,
+             g_auto_resume,
+             g_databases == nullptr ? "*" : g_databases,
+             ""};
 #ifdef MIGRATION_TEST_HOOKS
   if (g_crash_at != nullptr) s.crash_at = g_crash_at;
 #endif
@@ -77,9 +83,7 @@ void pin_setting(const char* name, const char* value) {
 
 void set_local(const char* name, const std::string& value) {
   const char* text = value.c_str();
-  pg_call([&] {
-    set_config_option(name, text, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-  });
+  pg_call([&] { set_config_option(name, text, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false); });
 }
 
 void set_session(const char* name, const std::string& value) {

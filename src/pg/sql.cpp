@@ -36,7 +36,8 @@ struct RawRows {
 
 void check_code(int code, const char* what) {
   if (code < 0) {
-    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg_internal("%s failed: %s", what, SPI_result_code_string(code))));
+    ereport(ERROR,
+            (errcode(ERRCODE_INTERNAL_ERROR), errmsg_internal("%s failed: %s", what, SPI_result_code_string(code))));
   }
 }
 
@@ -97,7 +98,8 @@ Rows query(const char* literal, std::initializer_list<Value> parameters) {
     const std::size_t size = p ? p->size() : 0;
     types[n] = TEXTOID;
     nulls[n] = p ? ' ' : 'n';
-    values[n] = p ? pg_call([&] { return PointerGetDatum(cstring_to_text_with_len(text, static_cast<int>(size))); }) : 0;
+    values[n] =
+        p ? pg_call([&] { return PointerGetDatum(cstring_to_text_with_len(text, static_cast<int>(size))); }) : 0;
     ++n;
   }
   auto known = plans().find(literal);
@@ -144,14 +146,17 @@ Rows query_text(const std::string& sql) {
   return rows;
 }
 
-std::uint64_t rows_processed() { return g_processed; }
+std::uint64_t rows_processed() {
+  return g_processed;
+}
 
 Scope::Scope() : exceptions_(std::uncaught_exceptions()), nest_level_(0), user_(InvalidOid), context_(0) {
   const Oid owner = ledger_owner();
   GetUserIdAndSecContext(&user_, &context_);
   nest_level_ = pg_call([] {
     int level = NewGUCNestLevel();
-    set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                      false);
     return level;
   });
   SetUserIdAndSecContext(owner, context_ | SECURITY_LOCAL_USERID_CHANGE);
@@ -200,7 +205,9 @@ std::vector<std::string> parse_array(const Value& array) {
   return items;
 }
 
-long long to_integer(const Value& v, long long when_null) { return v && !v->empty() ? std::stoll(*v) : when_null; }
+long long to_integer(const Value& v, long long when_null) {
+  return v && !v->empty() ? std::stoll(*v) : when_null;
+}
 
 Oid extension_oid() {
   return pg_call([] { return get_extension_oid("migration_ext", true); });
@@ -209,8 +216,9 @@ Oid extension_oid() {
 Oid ledger_owner() {
   const Oid extension = extension_oid();
   if (!OidIsValid(extension)) {
-    throw MigrationError(sqlstate::not_in_prerequisite_state, "extension \"migration_ext\" is not installed in this database",
-                         {}, "CREATE EXTENSION migration_ext;");
+    throw MigrationError(sqlstate::not_in_prerequisite_state,
+                         "extension \"migration_ext\" is not installed in this database", {},
+                         "CREATE EXTENSION migration_ext;");
   }
   // No syscache covers pg_extension; one index lookup, the way get_extension_schema() does it.
   return pg_call([&] {
@@ -232,8 +240,9 @@ Oid ledger_relation(const char* name) {
     Oid schema = get_namespace_oid("migration_ext", false);
     Oid relation = get_relname_relid(name, schema);
     if (!OidIsValid(relation)) {
-      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("ledger table \"migration_ext.%s\" does not exist", name),
-                      errhint("ALTER EXTENSION migration_ext UPDATE;")));
+      ereport(ERROR,
+              (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("ledger table \"migration_ext.%s\" does not exist", name),
+               errhint("ALTER EXTENSION migration_ext UPDATE;")));
     }
     return relation;
   });

@@ -47,7 +47,9 @@ class Scope {
 };
 
 /// 'true'/'false', numbers and arrays as parameters.
-inline Value sql_bool(bool b) { return std::string(b ? "true" : "false"); }
+inline Value sql_bool(bool b) {
+  return std::string(b ? "true" : "false");
+}
 template <class Integer>
 Value sql_int(Integer i) {
   return std::to_string(i);
@@ -58,9 +60,13 @@ Value sql_array(const std::vector<std::string>& items);
 std::vector<std::string> parse_array(const Value& array);
 
 /// Missing value as an empty string.
-inline std::string text_or_empty(const Value& v) { return v ? *v : std::string(); }
+inline std::string text_or_empty(const Value& v) {
+  return v ? *v : std::string();
+}
 long long to_integer(const Value& v, long long when_null = 0);
-inline bool to_bool(const Value& v) { return v && (*v == "t" || *v == "true"); }
+inline bool to_bool(const Value& v) {
+  return v && (*v == "t" || *v == "true");
+}
 
 /// OID of the extension, InvalidOid when it is not installed (dropped under us).
 Oid extension_oid();

@@ -58,7 +58,9 @@ Watchdog::~Watchdog() {
   disable_timeout(g_timer, false);
 }
 
-bool Watchdog::fired() { return g_fired != 0; }
+bool Watchdog::fired() {
+  return g_fired != 0;
+}
 
 void crash_point([[maybe_unused]] const char* name, [[maybe_unused]] int step) {
 #ifdef MIGRATION_TEST_HOOKS

@@ -39,13 +39,14 @@ const char* blocks_of(const std::string& mode) {
 }
 
 StrongestLock strongest_lock(const Statement& s) {
-  static const char* const order[] = {"AccessShareLock",          "RowShareLock", "RowExclusiveLock",
-                                      "ShareUpdateExclusiveLock", "ShareLock",    "ShareRowExclusiveLock",
-                                      "ExclusiveLock",            "AccessExclusiveLock"};
+  static const char* const order[] = {
+      "AccessShareLock", "RowShareLock",          "RowExclusiveLock", "ShareUpdateExclusiveLock",
+      "ShareLock",       "ShareRowExclusiveLock", "ExclusiveLock",    "AccessExclusiveLock"};
   StrongestLock best;
   int best_rank = -1;
   for (const RelationUse& use : s.locks) {
-    const auto* found = std::find_if(std::begin(order), std::end(order), [&](const char* n) { return use.lock_mode == n; });
+    const auto* found =
+        std::find_if(std::begin(order), std::end(order), [&](const char* n) { return use.lock_mode == n; });
     const int rank = static_cast<int>(found - std::begin(order));
     if (found != std::end(order) && rank > best_rank) {
       best_rank = rank;
@@ -57,7 +58,8 @@ StrongestLock strongest_lock(const Statement& s) {
 
 CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts) {
   if (!change.simple || change.volatile_marks) {
-    return {CursorChoice::none, "runs as one statement: it is more than one table, a list of assignments and a condition"};
+    return {CursorChoice::none,
+            "runs as one statement: it is more than one table, a list of assignments and a condition"};
   }
   if (facts.exists && facts.kind != 'r' && facts.kind != 'p') {
     return {CursorChoice::none, "runs as one statement: not a table"};
@@ -73,7 +75,8 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
     }
   }
   if (facts.key_columns.empty()) {
-    return {CursorChoice::none, "runs as one statement: a repeated batch would not be harmless and there is no unique key"};
+    return {CursorChoice::none,
+            "runs as one statement: a repeated batch would not be harmless and there is no unique key"};
   }
   for (const std::string& key : facts.key_columns) {
     if (std::find(change.set_columns.begin(), change.set_columns.end(), key) != change.set_columns.end()) {

@@ -11,19 +11,19 @@
 namespace migration {
 
 enum class Action {
-  go_on,   ///< the step is done
-  retry,   ///< wait `delay_ms`, then try the same step again
-  fail,    ///< the run ends as failed, resumable
-  pause,   ///< the run ends as paused, resumable
-  leave,   ///< leave everything as it is and exit: the process is told to die
+  go_on,  ///< the step is done
+  retry,  ///< wait `delay_ms`, then try the same step again
+  fail,   ///< the run ends as failed, resumable
+  pause,  ///< the run ends as paused, resumable
+  leave,  ///< leave everything as it is and exit: the process is told to die
 };
 
 struct Outcome {
   bool ok = false;
-  std::string state;          ///< SQLSTATE of the error
-  int attempt = 1;            ///< attempts of this step in this life of the process, from 1
-  int retries = 30;           ///< allowed retries
-  unsigned jitter = 0;        ///< random number
+  std::string state;    ///< SQLSTATE of the error
+  int attempt = 1;      ///< attempts of this step in this life of the process, from 1
+  int retries = 30;     ///< allowed retries
+  unsigned jitter = 0;  ///< random number
   int lock_timeout_ms = 2000;
 };
 

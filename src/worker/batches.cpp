@@ -2,8 +2,8 @@
 //
 // What: makes or continues the job of a backfill step and works through its batches. Exactness: rows and cursor commit
 // in one transaction, fenced by the owner's epoch, so a batch happens once or not at all, whatever dies. Block ranges
-// serve fills that are harmless to repeat; everything else goes by ranges of an immutable unique key, each row once. The
-// end is fixed when the job is made (blocks, or the greatest key): rows that come later were never part of the
+// serve fills that are harmless to repeat; everything else goes by ranges of an immutable unique key, each row once.
+// The end is fixed when the job is made (blocks, or the greatest key): rows that come later were never part of the
 // statement. A rewritten table (other file) starts over by blocks, because its rows have moved; a key cursor does not
 // care. Locks: each batch runs under lock_timeout. Between batches nothing is held, no snapshot either.
 #include <fmt/format.h>
@@ -98,10 +98,9 @@ class Backfill {
     target_ = backfill::Target{job_.action == "delete", catalog::relation_name(job_.relation_oid), job_.alias,
                                job_.assignments, job_.condition};
     if (target_.relation.empty()) {
-      throw MigrationError(sqlstate::undefined_table, fmt::format("table {} of backfill job {} is gone", job_.relation,
-                                                                   job_.job_id),
-                           "It was dropped while the backfill was under way.",
-                           fmt::format("SELECT migration_cancel({});", run_.run_id));
+      throw MigrationError(
+          sqlstate::undefined_table, fmt::format("table {} of backfill job {} is gone", job_.relation, job_.job_id),
+          "It was dropped while the backfill was under way.", fmt::format("SELECT migration_cancel({});", run_.run_id));
     }
     if (!whole_) catalog::claim_job(job_.job_id, run_.owner_epoch);
   }

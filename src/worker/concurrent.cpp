@@ -101,7 +101,8 @@ class ConcurrentStep {
   void prepare_names() {
     pg::SettingsFrame frame;
     apply_script_path(step_.script_path);
-    const std::string& name = !s_.relation.empty() ? s_.relation : (s_.dropped.empty() ? s_.object : s_.dropped[0].name);
+    const std::string& name =
+        !s_.relation.empty() ? s_.relation : (s_.dropped.empty() ? s_.object : s_.dropped[0].name);
     object_ = catalog::resolve_relation(name);
     table_ = object_;
     if (object_ != 0) {
@@ -192,7 +193,8 @@ class ConcurrentStep {
       if (index.valid || index.being_built) continue;
       const Before before = before_of(step_, index.oid);
       const bool same_name = made && made->oid == index.oid && !s_.object.empty();
-      if (s_.kind == StatementKind::create_index && !partitioned_ && (same_name || (!before.known && step_.attempts > 0))) {
+      if (s_.kind == StatementKind::create_index && !partitioned_ &&
+          (same_name || (!before.known && step_.attempts > 0))) {
         out.push_back(index);
       } else if (s_.kind == StatementKind::reindex && step_.attempts > 0 && has_rebuild_suffix(index.name) &&
                  (!before.known || before.valid)) {
@@ -209,7 +211,12 @@ class ConcurrentStep {
       pg::report(NOTICE, "00000", fmt::format("dropping invalid index {}, left by an earlier attempt", index.name));
       run_top_level(run_, step_, "DROP INDEX CONCURRENTLY IF EXISTS " + index.name);
       pg::in_transaction([&] {
-        catalog::log_event({run_.run_id, step_.revision, step_.step, "cleaned", run_.role_name, -1,
+        catalog::log_event({run_.run_id,
+                            step_.revision,
+                            step_.step,
+                            "cleaned",
+                            run_.role_name,
+                            -1,
                             {"", "dropped invalid index " + index.name, "", ""}});
       });
     }

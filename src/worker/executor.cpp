@@ -58,8 +58,12 @@ bool runs_in_transaction(const StepRecord& step) {
          (statements[0].kind == StatementKind::enum_add_value || statements[0].kind == StatementKind::refresh);
 }
 
-Problem problem_of(const pg::PgError& e) { return Problem{e.state(), e.message(), e.detail(), e.hint()}; }
-Problem problem_of(const MigrationError& e) { return Problem{e.state(), e.message(), e.detail(), e.hint()}; }
+Problem problem_of(const pg::PgError& e) {
+  return Problem{e.state(), e.message(), e.detail(), e.hint()};
+}
+Problem problem_of(const MigrationError& e) {
+  return Problem{e.state(), e.message(), e.detail(), e.hint()};
+}
 
 }  // namespace
 
@@ -98,7 +102,8 @@ bool Executor::stop_if_wanted() {
   });
   if (!owner) throw MigrationError(sqlstate::admin_shutdown, fmt::format("run {} has another owner", run_.run_id));
   if (wish.state.empty()) {
-    throw MigrationError(sqlstate::not_in_prerequisite_state, fmt::format("run {} is gone from the ledger", run_.run_id));
+    throw MigrationError(sqlstate::not_in_prerequisite_state,
+                         fmt::format("run {} is gone from the ledger", run_.run_id));
   }
   if (wish.desired == "pause") {
     stop("paused",
@@ -108,7 +113,8 @@ bool Executor::stop_if_wanted() {
     return true;
   }
   if (wish.desired == "cancel") {
-    stop("cancelled", Problem{"57014", fmt::format("cancelled by \"{}\"", wish.desired_by), "", "SELECT * FROM migration_status();"},
+    stop("cancelled",
+         Problem{"57014", fmt::format("cancelled by \"{}\"", wish.desired_by), "", "SELECT * FROM migration_status();"},
          0, "");
     return true;
   }
@@ -169,11 +175,12 @@ Executor::StepEnd Executor::run_step(StepRecord step) {
     pg::in_transaction([&] { catalog::count_crash(run_.run_id, step.step); });
     if (++step.crashes >= 3) {
       stop("failed",
-           Problem{sqlstate::suspected_crasher,
-                   fmt::format("step {} of revision \"{}\" was interrupted {} times in a row", step.step, step.revision,
-                               step.crashes),
-                   "It is not tried again by itself: it may be what takes the server down. The server log has the cause.",
-                   fmt::format("SELECT migration_resume({});", run_.run_id)},
+           Problem{
+               sqlstate::suspected_crasher,
+               fmt::format("step {} of revision \"{}\" was interrupted {} times in a row", step.step, step.revision,
+                           step.crashes),
+               "It is not tried again by itself: it may be what takes the server down. The server log has the cause.",
+               fmt::format("SELECT migration_resume({});", run_.run_id)},
            step.step, step.revision);
       return StepEnd::stopped;
     }

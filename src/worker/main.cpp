@@ -67,8 +67,9 @@ bool become_owner() {
 
 void become_role_of(const std::string& name, unsigned oid) {
   if (pg::role_oid(name) == 0 || (oid != 0 && pg::role_oid(name) != oid)) {
-    throw MigrationError(sqlstate::undefined_object, fmt::format("role \"{}\" of the run does not exist any more", name),
-                         {}, "SELECT migration_status();");
+    throw MigrationError(sqlstate::undefined_object,
+                         fmt::format("role \"{}\" of the run does not exist any more", name), {},
+                         "SELECT migration_status();");
   }
   if (pg::current_role().name != name) pg::become_role(name);
 }

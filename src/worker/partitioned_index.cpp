@@ -60,11 +60,11 @@ unsigned PartitionedIndex::parent_index() const {
 std::vector<PartitionedIndex::Member> PartitionedIndex::members() const {
   pg::Scope scope;
   std::vector<Member> out;
-  for (const Row& row : pg::query(
-           "SELECT t.relid::oid, t.parentrelid::oid, t.isleaf, n.nspname, c.relname FROM "
-           "pg_catalog.pg_partition_tree($1::oid::regclass) t JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN "
-           "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE t.level > 0 ORDER BY t.level, t.relid",
-           {sql_int(parent_)})) {
+  for (const Row& row :
+       pg::query("SELECT t.relid::oid, t.parentrelid::oid, t.isleaf, n.nspname, c.relname FROM "
+                 "pg_catalog.pg_partition_tree($1::oid::regclass) t JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN "
+                 "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE t.level > 0 ORDER BY t.level, t.relid",
+                 {sql_int(parent_)})) {
     out.push_back(Member{static_cast<unsigned>(pg::to_integer(row[0])), static_cast<unsigned>(pg::to_integer(row[1])),
                          pg::to_bool(row[2]), *row[3], *row[4]});
   }
@@ -88,7 +88,8 @@ void PartitionedIndex::build() {
     top = parent_index();
     pg::Scope scope;
     pg::Rows rows = pg::query(
-        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+        "c.relnamespace "
         "WHERE c.oid = $1::oid",
         {sql_int(parent_)});
     if (!rows.empty()) {

@@ -2,8 +2,9 @@
 //
 // What: the parent's entry ON ONLY, then for every member of the tree, top down, an index of its own (CONCURRENTLY on
 // those with storage) and ATTACH; the parent becomes valid with the last one. Invariant: every action is looked up
-// before it is taken, so the walk can be repeated after any interruption; names are derived from table and parent index,
-// so a repeated walk meets its own work. Partitions created meanwhile get their index from the parent by themselves.
+// before it is taken, so the walk can be repeated after any interruption; names are derived from table and parent
+// index, so a repeated walk meets its own work. Partitions created meanwhile get their index from the parent by
+// themselves.
 #pragma once
 
 #include <string>

@@ -12,7 +12,9 @@
 
 namespace migration {
 
-std::string literal(const std::string& text) { return pg::quote_literal(text); }
+std::string literal(const std::string& text) {
+  return pg::quote_literal(text);
+}
 
 void apply_script_path(const std::string& script_path) {
   std::string path = script_path.empty() ? "pg_catalog" : script_path;
@@ -77,8 +79,8 @@ std::string downgrade_script(const catalog::StoredRevision& r) {
 
 namespace {
 
-PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>& path, bool up, const std::string& target,
-                     bool online, const pg::Role& executor, PlanUse use) {
+PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>& path, bool up,
+                     const std::string& target, bool online, const pg::Role& executor, PlanUse use) {
   PlannedRun run;
   run.up = up;
   run.target = target;
@@ -162,7 +164,8 @@ std::vector<std::string> data_losses(const PlannedRun& run) {
     while (at + 1 < run.revisions.size() && run.revisions[at].stored.node.id != step.revision) ++at;
     for (const PlannedStatement& planned : step.statements) {
       const StatementKind kind = planned.statement.kind;
-      if (kind != StatementKind::drop && kind != StatementKind::alter_table && kind != StatementKind::truncate) continue;
+      if (kind != StatementKind::drop && kind != StatementKind::alter_table && kind != StatementKind::truncate)
+        continue;
       pg::SettingsFrame frame;
       apply_script_path(run.revisions[at].stored.script_path);
       for (std::string& loss : catalog::losses_of(planned.statement)) losses.push_back(std::move(loss));

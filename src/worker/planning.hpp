@@ -29,7 +29,7 @@ struct PlannedRun {
 };
 
 enum class PlanUse {
-  run,   ///< refuse what must not run: untrusted text, missing downgrades
+  run,            ///< refuse what must not run: untrusted text, missing downgrades
   run_untrusted,  ///< refuse missing downgrades only: for scripts that a person reads before running them
   show,           ///< show everything
 };

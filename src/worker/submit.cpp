@@ -75,7 +75,8 @@ catalog::RunRecord store_run(const PlannedRun& planned, const pg::Role& role, co
             fmt::format("revision \"{}\" was changed after run {} had done part of it", half.revision, half.run_id),
             fmt::format("Step {} is done and no longer the same: {}", old.step,
                         old.statements.empty() ? std::string() : old.statements.front()),
-            fmt::format("SELECT migration_resume({});  -- or give the finished statements back to the script", half.run_id));
+            fmt::format("SELECT migration_resume({});  -- or give the finished statements back to the script",
+                        half.run_id));
       }
       catalog::adopt_step(run.run_id, step.step, old, half.run_id);
       if (old.state != "succeeded") break;
