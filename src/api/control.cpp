@@ -151,9 +151,14 @@ MIGRATION_FUNCTION(migration_backfill) {
   }
   const std::string assignments = pg::required_text(fcinfo, 1, "assignments");
   const auto condition = pg::text_argument(fcinfo, 2);
-  json_argument(fcinfo, 3);
+  if (const std::string options = json_argument(fcinfo, 3); options != "{}") {
+    throw MigrationError(sqlstate::invalid_parameter, "unknown option of migration_backfill",
+                         "Given are " + options.substr(0, 200) + "; this version has none.",
+                         "SET migration_ext.batch_target = '200ms';");
+  }
   std::string sql = fmt::format("UPDATE {} SET {}\n", relation, assignments);
-  if (condition) sql += fmt::format("WHERE (\n{}\n)", *condition);
+  // No parentheses of ours: the condition must be one expression by itself.
+  if (condition) sql += fmt::format("WHERE {}\n", *condition);
   std::vector<Statement> parsed = pg::parse_script(sql, "backfill");
   if (parsed.size() != 1 || !parsed[0].change || !parsed[0].change->simple) {
     throw MigrationError(sqlstate::feature_not_supported, "a backfill takes one table, a SET list and one condition",
@@ -165,6 +170,11 @@ MIGRATION_FUNCTION(migration_backfill) {
     throw MigrationError("42809", fmt::format("{} is not a table", relation),
                          "A backfill changes rows where they are stored.",
                          "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p');");
+  }
+  if (relation.starts_with("pg_temp_")) {
+    throw MigrationError(sqlstate::feature_not_supported, fmt::format("{} is a temporary table", relation),
+                         "A backfill is run by a background worker, which cannot see it.",
+                         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relpersistence <> 't';");
   }
   if (pg::run_lock_held_elsewhere() || catalog::active_run()) {
     throw MigrationError(sqlstate::run_active, "another run is active", {}, "SELECT * FROM migration_status();");

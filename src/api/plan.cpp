@@ -6,6 +6,7 @@
 // planned as a downgrade to it.
 #include <fmt/format.h>
 
+#include <optional>
 #include <unordered_map>
 
 #include "catalog/facts.hpp"
@@ -23,12 +24,12 @@ namespace {
 
 /// Does the target lie below what is applied?
 bool is_downgrade(const std::string& target) {
-  if (!target.empty() && target[0] == '-') return true;
+  if (target.starts_with('-') || target.find("@-") != std::string::npos) return true;
+  if (target == "base") return true;
+  if (target == "head" || target == "heads" || target.find('+') != std::string::npos) return false;
   const RevisionGraph graph = catalog::load_graph();
   const auto ids = catalog::load_applied();
   const AppliedSet applied(graph, std::vector<std::string>(ids.begin(), ids.end()));
-  if (target == "base") return true;
-  if (target == "head" || target == "heads" || target.find('+') != std::string::npos) return false;
   if (!upgrade_path(graph, applied, target).empty()) return false;
   try {
     return !downgrade_path(graph, applied, target).empty();
@@ -63,6 +64,14 @@ bool has_settings(const Step& step) {
   return false;
 }
 
+/// psql cannot build an index concurrently on a partitioned table, and need not on one that the script itself makes.
+bool needs_plain_form(const Statement& s, const PlannedRevision& r) {
+  if (s.kind != StatementKind::create_index || !s.concurrently) return false;
+  pg::SettingsFrame frame;
+  apply_script_path(r.stored.script_path);
+  return catalog::relation_facts(s.relation).kind != 'r';
+}
+
 /// The script of a plan. Transactional steps stand in BEGIN/COMMIT, the others between transactions.
 std::string script_of(const PlannedRun& run) {
   std::string out = "\\set ON_ERROR_STOP on\n";
@@ -93,7 +102,8 @@ std::string script_of(const PlannedRun& run) {
         if (call.condition) out += fmt::format("WHERE ({}\n)", *call.condition);
         out += ";\n";
       } else {
-        out += p.statement.text + "\n;\n";
+        out += (needs_plain_form(p.statement, r) ? pg::without_concurrently(p.statement.text) : p.statement.text) +
+               "\n;\n";
       }
     }
     if (step.completes) {
@@ -122,6 +132,8 @@ MIGRATION_FUNCTION(migration_plan) {
   pg::ResultRows out(fcinfo);
   std::size_t at = 0;
   std::unordered_map<std::string, RelationFacts> facts;
+  std::optional<pg::SettingsFrame> frame;  // kept as long as the path is the same: each change of it costs
+  std::string path;
   const std::string direction = up ? "upgrade" : "downgrade";
   for (const Step& step : run.plan.steps) {
     while (run.revisions[at].stored.node.id != step.revision) ++at;
@@ -151,8 +163,12 @@ MIGRATION_FUNCTION(migration_plan) {
       if (!relation.empty()) {
         auto [it, fresh] = facts.try_emplace(stored.script_path + "\n" + relation);
         if (fresh) {
-          pg::SettingsFrame frame;
-          apply_script_path(stored.script_path);
+          if (!frame || path != stored.script_path) {
+            frame.reset();
+            frame.emplace();
+            path = stored.script_path;
+            apply_script_path(path);
+          }
           if (catalog::resolve_relation(relation) != 0) it->second = catalog::relation_facts(relation);
         }
         if (it->second.exists && it->second.rows >= 0) {

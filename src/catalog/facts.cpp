@@ -49,7 +49,8 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   const unsigned oid = resolve_relation(quoted_name);
   if (oid == 0) return facts;
   Scope scope;
-  // Rows are scaled from the last ANALYZE to the present size, as the planner does; partitions are summed up.
+  // Rows are scaled from the last ANALYZE to the present size, as the planner does; partitions are summed up. Not by
+  // pg_partition_tree(), which keeps a lock on every partition: a caller that then waits would block the worker's DETACH.
   Rows rows = pg::query(
       "SELECT c.relkind, sum(CASE WHEN l.reltuples < 0 THEN (pg_catalog.pg_relation_size(l.oid) / 100)::double "
       "precision "
@@ -61,9 +62,10 @@ RelationFacts relation_facts(const std::string& quoted_name) {
       "(SELECT pg_catalog.array_agg(pg_catalog.quote_ident(a.attname) ORDER BY k.n) FROM "
       "pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, n) JOIN pg_catalog.pg_attribute a "
       "ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts) "
-      "FROM pg_catalog.pg_class c CROSS JOIN LATERAL (SELECT t.relid FROM pg_catalog.pg_partition_tree(c.oid) t "
-      "WHERE t.isleaf UNION SELECT c.oid) tree JOIN pg_catalog.pg_class l ON l.oid = tree.relid AND l.relkind IN "
-      "('r','m','t','p','i') "
+      "FROM pg_catalog.pg_class c CROSS JOIN LATERAL (WITH RECURSIVE tree AS (SELECT c.oid AS relid UNION ALL SELECT "
+      "h.inhrelid FROM tree JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.relid JOIN pg_catalog.pg_class p ON "
+      "p.oid = h.inhrelid AND p.relispartition) SELECT tree.relid FROM tree) tree JOIN pg_catalog.pg_class l ON "
+      "l.oid = tree.relid AND l.relkind IN ('r','m','t','p','i') AND (l.relkind <> 'p' OR l.oid = c.oid) "
       "LEFT JOIN LATERAL (SELECT x.* FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid "
       "JOIN pg_catalog.pg_am am ON am.oid = ic.relam WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid AND "
       "x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL AND am.amname = 'btree' AND NOT EXISTS (SELECT FROM "

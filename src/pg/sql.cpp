@@ -1,7 +1,9 @@
 // SPI behind a typed face; see sql.hpp.
 #include "pg/sql.hpp"
 
+#include <cstring>
 #include <unordered_map>
+#include <utility>
 
 extern "C" {
 #include "access/genam.h"
@@ -13,6 +15,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -27,11 +30,17 @@ namespace {
 
 std::uint64_t g_processed = 0;
 
+/// Text form of a value, in SPI memory; not terminated. NULL has no data.
+struct RawValue {
+  const char* data;
+  std::size_t size;
+};
+
 /// Values of a finished SPI call, still in SPI memory: plain data, so that it may cross pg_call.
 struct RawRows {
   std::uint64_t rows = 0;
   int columns = 0;
-  char** values = nullptr;
+  RawValue* values = nullptr;
 };
 
 void check_code(int code, const char* what) {
@@ -47,10 +56,31 @@ RawRows fetch_raw() {
   if (SPI_tuptable == nullptr) return raw;
   raw.rows = SPI_tuptable->numvals;
   raw.columns = SPI_tuptable->tupdesc->natts;
-  raw.values = static_cast<char**>(palloc_extended(sizeof(char*) * (raw.rows * raw.columns + 1), MCXT_ALLOC_HUGE));
+  raw.values = static_cast<RawValue*>(palloc_extended(sizeof(RawValue) * (raw.rows * raw.columns + 1), MCXT_ALLOC_HUGE));
+  // SPI_getvalue would look up the type and walk the row anew for every value.
+  TupleDesc description = SPI_tuptable->tupdesc;
+  auto* output = static_cast<FmgrInfo*>(palloc(sizeof(FmgrInfo) * (raw.columns + 1)));
+  auto* data = static_cast<Datum*>(palloc(sizeof(Datum) * (raw.columns + 1)));
+  auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * (raw.columns + 1)));
+  for (int c = 0; c < raw.columns; ++c) {
+    Oid function;
+    bool varlena;
+    getTypeOutputInfo(TupleDescAttr(description, c)->atttypid, &function, &varlena);
+    fmgr_info(function, &output[c]);
+  }
+  RawValue* value = raw.values;
   for (std::uint64_t r = 0; r < raw.rows; ++r) {
-    for (int c = 0; c < raw.columns; ++c) {
-      raw.values[r * raw.columns + c] = SPI_getvalue(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, c + 1);
+    heap_deform_tuple(SPI_tuptable->vals[r], description, data, nulls);
+    for (int c = 0; c < raw.columns; ++c, ++value) {
+      if (nulls[c]) {
+        *value = RawValue{nullptr, 0};
+      } else if (TupleDescAttr(description, c)->atttypid == TEXTOID) {
+        text* found = DatumGetTextPP(data[c]);
+        *value = RawValue{VARDATA_ANY(found), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(found))};
+      } else {
+        const char* found = OutputFunctionCall(&output[c], data[c]);
+        *value = RawValue{found, strlen(found)};
+      }
     }
   }
   return raw;
@@ -59,14 +89,17 @@ RawRows fetch_raw() {
 Rows copy_rows(const RawRows& raw) {
   Rows rows;
   rows.reserve(raw.rows);
+  const RawValue* value = raw.values;
   for (std::uint64_t r = 0; r < raw.rows; ++r) {
-    Row row;
+    Row& row = rows.emplace_back();
     row.reserve(raw.columns);
-    for (int c = 0; c < raw.columns; ++c) {
-      const char* v = raw.values[r * raw.columns + c];
-      row.emplace_back(v == nullptr ? Value() : Value(v));
+    for (int c = 0; c < raw.columns; ++c, ++value) {
+      if (value->data == nullptr) {
+        row.emplace_back(std::nullopt);
+      } else {
+        row.emplace_back(std::in_place, value->data, value->size);
+      }
     }
-    rows.push_back(std::move(row));
   }
   return rows;
 }
