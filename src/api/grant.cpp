@@ -10,6 +10,7 @@
 #include "pg/identity.hpp"
 #include "pg/parse.hpp"
 #include "pg/portal.hpp"
+#include "pg/settings.hpp"
 
 namespace migration {
 
@@ -27,6 +28,9 @@ std::string role_argument(FunctionCallInfo fcinfo) {
 
 void apply(const char* verb, const char* preposition, const std::vector<std::string>& functions,
            const std::string& role) {
+  // The types in a signature are the server's, whatever the caller's path has of the same name.
+  pg::SettingsFrame frame;
+  pg::set_local("search_path", "pg_catalog, pg_temp");
   pg::ScriptRights rights;
   for (const std::string& f : functions) {
     // A signature from the catalogs, relative to pg_catalog.

@@ -221,7 +221,7 @@ Datum migrate(FunctionCallInfo fcinfo, const Call& call) {
   }
   if (!call.wait) return queue_run(fcinfo, call, run);
   require_nothing_half_done(run);
-  if (!call.up) require_loss_consent(run, call.allow_data_loss);
+  // Data loss is the worker's question: the answer takes locks on the tables, which we would keep while we wait.
   return wait_for_worker(fcinfo, call.function, call.name(), call.up, call.target, call.allow_data_loss);
 }
 

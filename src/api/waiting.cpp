@@ -33,7 +33,7 @@ bool live(const std::string& state) {
 /// Takes a snapshot for the time of one look at the ledger.
 template <class F>
 auto look(pg::WaitingCall& wait, F&& f) {
-  wait.resume();
+  wait.resume_to_look();
   auto result = f();
   wait.release();
   return result;
@@ -88,8 +88,10 @@ class Narrator {
     throw MigrationError(state, run.problem.message, run.problem.detail,
                          run.problem.hint.empty() ? resume : run.problem.hint);
   }
+  // A cancelled run cannot be resumed.
+  const std::string cure = run.state == "cancelled" ? "SELECT * FROM migration_status();" : resume;
   throw MigrationError(sqlstate::run_not_finished, fmt::format("run {} is {}", run.run_id, run.state),
-                       run.problem.message, run.problem.hint.empty() ? resume : run.problem.hint);
+                       run.problem.message, run.problem.hint.empty() ? cure : run.problem.hint);
 }
 
 /// Waits until the run is no longer live. Returns its last record.

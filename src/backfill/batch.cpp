@@ -51,7 +51,9 @@ std::string value_list(const std::vector<std::string>& values) {
 
 std::string compare(const Target& t, const std::vector<std::string>& keys, const char* op,
                     const std::vector<std::string>& values) {
-  return fmt::format("({}) {} ({})", key_list(t, keys), op, value_list(values));
+  // Qualified where that is certain: an operator of the same name, found first on the script's path, must not be met.
+  const std::string qualified = t.core_keys ? fmt::format("OPERATOR(pg_catalog.{})", op) : op;
+  return fmt::format("({}) {} ({})", key_list(t, keys), qualified, value_list(values));
 }
 
 }  // namespace
@@ -60,7 +62,7 @@ std::string block_batch(const Target& t, const std::string& leaf, long long from
   const std::string name = t.alias.empty() ? leaf : t.alias;
   return statement(
       t, leaf, true,
-      fmt::format("{}.ctid >= '({},0)'::pg_catalog.tid AND {}.ctid < '({},0)'::pg_catalog.tid", name, from, name, to));
+      fmt::format("{}.ctid OPERATOR(pg_catalog.>=) '({},0)'::pg_catalog.tid AND {}.ctid OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid", name, from, name, to));
 }
 
 std::string key_bound(const Target& t, const std::vector<std::string>& keys, const std::vector<std::string>& low,

@@ -17,6 +17,7 @@ struct Target {
   std::string alias;        ///< quoted; empty: none
   std::string assignments;  ///< SET list; empty for DELETE
   std::string condition;    ///< empty: all rows
+  bool core_keys = false;   ///< the key's types are the server's own, so their operators are in pg_catalog
 };
 
 /// UPDATE/DELETE ONLY `leaf` for blocks [from, to).

@@ -92,6 +92,16 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   return facts;
 }
 
+bool has_core_types(unsigned oid, const std::vector<std::string>& quoted_columns) {
+  Scope scope;
+  return pg::query("SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN "
+                   "pg_catalog.pg_type b ON b.oid = t.typbasetype WHERE a.attrelid = $1::oid AND NOT a.attisdropped AND "
+                   "pg_catalog.quote_ident(a.attname) = ANY ($2::text[]) AND coalesce(b.typtype, t.typtype) <> 'e' AND "
+                   "coalesce(b.typnamespace, t.typnamespace) <> 'pg_catalog'::pg_catalog.regnamespace",
+                   {sql_int(oid), pg::sql_array(quoted_columns)})
+      .empty();
+}
+
 namespace {
 
 /// Does a plain or partitioned table hold a row (with a value in `column`, when given)? Estimated rows, 0 when none.

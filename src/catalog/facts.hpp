@@ -14,6 +14,8 @@ namespace migration::catalog {
 
 /// OID of a relation by quoted name under the current search_path, 0 when there is none.
 unsigned resolve_relation(const std::string& quoted_name);
+/// Are all these columns of types of the server itself (or enums, or domains over either)?
+bool has_core_types(unsigned oid, const std::vector<std::string>& quoted_columns);
 /// schema-qualified, quoted name of a relation; empty when gone.
 std::string relation_name(unsigned oid);
 RelationFacts relation_facts(const std::string& quoted_name);

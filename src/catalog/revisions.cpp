@@ -1,6 +1,8 @@
 // Revisions, approvals and the applied set; see revisions.hpp.
 #include "catalog/revisions.hpp"
 
+#include <string_view>
+
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
 
@@ -31,19 +33,20 @@ RevisionGraph load_graph() {
 
 namespace {
 
+std::string take(Value& value) { return value ? std::move(*value) : std::string(); }
+
 StoredRevision to_revision(Row& row) {
   StoredRevision r;
-  r.node = Revision{*row[0], pg::parse_array(row[1]), pg::parse_array(row[2]), pg::parse_array(row[3]),
-                    pg::text_or_empty(row[4])};
-  r.upgrade = pg::text_or_empty(row[5]);
-  r.downgrade = row[6];
-  r.downgrade_kind = pg::text_or_empty(row[7]);
-  r.fingerprint = pg::text_or_empty(row[8]);
-  r.options = pg::text_or_empty(row[9]);
-  r.script_path = pg::text_or_empty(row[10]);
-  r.registered_by = pg::text_or_empty(row[11]);
+  r.node = Revision{take(row[0]), pg::parse_array(row[1]), pg::parse_array(row[2]), pg::parse_array(row[3]), take(row[4])};
+  r.upgrade = take(row[5]);
+  r.downgrade = std::move(row[6]);
+  r.downgrade_kind = take(row[7]);
+  r.fingerprint = take(row[8]);
+  r.options = take(row[9]);
+  r.script_path = take(row[10]);
+  r.registered_by = take(row[11]);
   r.registered_oid = static_cast<unsigned>(pg::to_integer(row[12]));
-  r.registered_at = pg::text_or_empty(row[13]);
+  r.registered_at = take(row[13]);
   r.online = pg::to_bool(row[14]);
   return r;
 }
@@ -73,7 +76,10 @@ std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids) 
     }
     return out;
   }
-  std::unordered_map<std::string, StoredRevision> found;
+  std::unordered_map<std::string_view, std::size_t> wanted;
+  wanted.reserve(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) wanted.emplace(ids[i], i);
+  out.resize(ids.size());
   {
     Scope scope;
     // A join, because `= ANY ($1::text[])` would read the array again for every row. The plan is kept from a time when
@@ -85,14 +91,15 @@ std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids) 
         "coalesce(options->>'online', 'true') <> 'false' "
         "FROM migration_ext.revision WHERE revision IN (SELECT pg_catalog.unnest($1::text[]))",
         {sql_array(ids)});
-    found.reserve(rows.size());
-    for (Row& row : rows) found.emplace(*row[0], to_revision(row));
+    for (Row& row : rows) {
+      StoredRevision& place = out[wanted.at(*row[0])];
+      place = to_revision(row);
+    }
   }
-  for (const std::string& id : ids) {
-    auto it = found.find(id);
-    if (it == found.end())
-      throw MigrationError(sqlstate::undefined_object, "revision \"" + id + "\" is not registered");
-    out.push_back(std::move(it->second));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (out[i].node.id.empty()) {
+      throw MigrationError(sqlstate::undefined_object, "revision \"" + ids[i] + "\" is not registered");
+    }
   }
   return out;
 }

@@ -6,6 +6,7 @@
 // State that changes during the scan lives in palloc'd memory: a longjmp out of the scanner must not lose it.
 #include "pg/scan.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -44,7 +45,7 @@ bool number_keywords() {
 
 /// C only: fills work->tokens until the end of the text or an ERROR.
 void run_scanner(Work* work, const char* text) {
-  work->space = 1024;
+  work->space = std::min<size_t>(1024, strlen(text) + 1);  // no token is empty
   work->tokens.at = static_cast<Token*>(palloc(work->space * sizeof(Token)));
   work->scanner = scanner_init(text, &work->extra, &ScanKeywords, keyword_codes.data());
   for (;;) {

@@ -13,6 +13,8 @@ extern "C" {
 #include "nodes/plannodes.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
+#include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "tcop/pquery.h"
 #include "utils/portal.h"
@@ -110,6 +112,28 @@ void retake_portal_snapshots(QueryDesc* query) {
   query->estate->es_snapshot = RegisterSnapshot(query->snapshot);
 }
 
+/// Marks this process as one whose snapshots no CREATE INDEX CONCURRENTLY waits for, as such a command marks itself.
+/// It would wait for our transaction, not for the snapshot, so a look of a millisecond could block it for ever.
+void set_ignored(bool on) noexcept {
+  LWLockAcquire(ProcArrayLock, LW_EXCLUSIVE);
+  if (on) {
+    MyProc->statusFlags |= PROC_IN_SAFE_IC;
+  } else {
+    MyProc->statusFlags &= static_cast<uint8>(~PROC_IN_SAFE_IC);
+  }
+  ProcGlobal->statusFlags[MyProc->pgxactoff] = MyProc->statusFlags;
+  LWLockRelease(ProcArrayLock);
+}
+
+/// Lets go whoever waits for the snapshot that this statement began with: it waits for the lock on our virtual
+/// transaction id. Outside a transaction block no user table is locked by us, so nobody can wait for more than that.
+void let_waiters_go() {
+  VirtualTransactionId id;
+  GET_VXID_FROM_PGPROC(id, *MyProc);
+  VirtualXactLockTableCleanup();
+  VirtualXactLockTableInsert(id);
+}
+
 }  // namespace
 
 WaitingCall::WaitingCall(Oid function, const char* name, const char* hint) : exceptions_(std::uncaught_exceptions()) {
@@ -125,7 +149,10 @@ WaitingCall::WaitingCall(Oid function, const char* name, const char* hint) : exc
     reason = "The statement does more than call the function, or calls it from another function or a cursor loop.";
   } else {
     release();
-    if (!TransactionIdIsValid(MyProc->xmin)) return;
+    if (!TransactionIdIsValid(MyProc->xmin)) {
+      if (!IsTransactionBlock()) pg_call([] { let_waiters_go(); });
+      return;
+    }
     resume();
     reason = "Another snapshot of this transaction stays open (a cursor, EXECUTE or a procedure).";
   }
@@ -135,6 +162,7 @@ WaitingCall::WaitingCall(Oid function, const char* name, const char* hint) : exc
 }
 
 WaitingCall::~WaitingCall() {
+  if (looking_) set_ignored(false);
   // An error on its way out leaves the portal without snapshots; the abort never looks at them.
   if (released_ && std::uncaught_exceptions() == exceptions_) retake_portal_snapshots(ActivePortal->queryDesc);
 }
@@ -143,6 +171,15 @@ void WaitingCall::release() {
   if (released_) return;
   pg_call([] { release_portal_snapshots(ActivePortal->queryDesc); });
   released_ = true;
+  if (looking_) set_ignored(false);
+  looking_ = false;
+}
+
+void WaitingCall::resume_to_look() {
+  if (!released_) return;
+  set_ignored(true);
+  looking_ = true;
+  resume();
 }
 
 void WaitingCall::resume() {

@@ -23,11 +23,15 @@ class WaitingCall {
 
   /// Takes a snapshot again; afterwards SQL may run as before. Idempotent.
   void resume();
+  /// The same for a short look at the ledger: CREATE INDEX CONCURRENTLY does not wait for a snapshot taken here. Only
+  /// tables of the ledger and catalogs may be read before release().
+  void resume_to_look();
   /// Releases it once more, to go on waiting.
   void release();
 
  private:
   bool released_ = false;
+  bool looking_ = false;
   int exceptions_;
 };
 

@@ -105,7 +105,7 @@ class Planner {
     for (Statement& s : script.statements) {
       const std::vector<std::string> creates = s.creates;
       const bool sets = s.kind == StatementKind::set;
-      const std::string text = s.text;
+      const std::string text = sets ? s.text : std::string();
       place(script.revision, std::move(s), batches);
       if (sets) settings_.push_back(text);
       created_.insert(creates.begin(), creates.end());

@@ -97,6 +97,7 @@ class Backfill {
     }
     target_ = backfill::Target{job_.action == "delete", catalog::relation_name(job_.relation_oid), job_.alias,
                                job_.assignments, job_.condition};
+    target_.core_keys = catalog::has_core_types(job_.relation_oid, job_.key_columns);
     if (target_.relation.empty()) {
       throw MigrationError(
           sqlstate::undefined_table, fmt::format("table {} of backfill job {} is gone", job_.relation, job_.job_id),
@@ -197,6 +198,9 @@ class Backfill {
     if (!catalog::advance_job(job_, run_.owner_epoch, elapsed)) {
       throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", job_.job_id));
     }
+    // It gets on between the crashes, so it is not what brings the server down.
+    if (step_.crashes > 0) catalog::reset_crashes(run_.run_id);
+    step_.crashes = 0;
     return more;
   }
 

@@ -91,18 +91,17 @@ PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>&
 
   TrustCheck trust(executor);
   std::vector<RevisionScript> scripts;
+  scripts.reserve(stored.size());
+  run.revisions.reserve(stored.size());
   std::unordered_map<std::string, RelationFacts> facts;
   std::unordered_map<std::string, std::string> paths;
   for (std::size_t i = 0; i < stored.size(); ++i) {
     pg::check_interrupts();
     catalog::StoredRevision& r = stored[i];
     if (use == PlanUse::run) trust.require(r);
-    std::string text;
-    if (up) {
-      text = r.upgrade;
-    } else if (use != PlanUse::show || r.downgrade) {
-      text = downgrade_script(r);
-    }
+    std::string way_back;
+    if (!up && (use != PlanUse::show || r.downgrade)) way_back = downgrade_script(r);
+    const std::string& text = up ? r.upgrade : way_back;
     RevisionScript script;
     script.revision = r.node.id;
     script.online = r.online;

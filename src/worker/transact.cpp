@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
@@ -37,6 +39,7 @@ MigrationError step_error(const StepText& step, int statement, const std::string
   if (cause.position() > 0) detail += fmt::format(" (at character {})", cause.position());
   detail += ".";
   if (!cause.detail().empty()) detail += " " + cause.detail();
+  if (std::string_view(".!?").find(detail.back()) == std::string_view::npos) detail += ".";
   if (!more_detail.empty()) detail += " " + more_detail;
   std::string cure = hint;
   if (!cause.hint().empty()) cure = cause.hint() + (hint.empty() ? "" : "\n" + hint);
