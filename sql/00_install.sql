@@ -115,7 +115,8 @@ CREATE FUNCTION mtest.schema(named regnamespace) RETURNS text LANGUAGE sql AS $$
       FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = named
     UNION ALL SELECT format('comment %s %s %s', c.relname, objsubid, description) FROM pg_description d JOIN pg_class c ON d.classoid = 'pg_class'::regclass
       AND d.objoid = c.oid WHERE c.relnamespace = named
-    UNION ALL SELECT format('acl %s %s', relname, relacl) FROM pg_class WHERE relnamespace = named AND relacl IS NOT NULL
+    UNION ALL SELECT format('acl %s %s', relname, a) FROM pg_class CROSS JOIN LATERAL unnest(coalesce(relacl, acldefault('r', relowner))) a
+      WHERE relnamespace = named AND relkind IN ('r', 'v', 'm', 'p')
   ) x(line) $$;
 CREATE FUNCTION mtest.same(a text, b text) RETURNS text LANGUAGE sql AS $$
   SELECT CASE WHEN a IS NOT DISTINCT FROM b THEN 'same' ELSE 'different:' || coalesce((SELECT string_agg(line, E'\n') FROM (

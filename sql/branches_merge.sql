@@ -1,6 +1,7 @@
 --
 -- Several heads are fine until one is asked for; a merge joins them and runs nothing; branches are finished one by one.
 --
+\pset format unaligned
 SET client_min_messages = warning;
 SELECT migration_merge('nothing there');
 \echo :SQLSTATE
@@ -22,7 +23,8 @@ SELECT migration_upgrade() IS NOT NULL AS ran;
 SELECT mtest.applied();
 SELECT current, heads, state FROM migration_status();
 -- Back over the merge: both branches are heads again.
-SELECT migration_downgrade('-1') IS NOT NULL AS ran;
+SELECT migration_downgrade('-1');
+SELECT migration_downgrade('b1') IS NOT NULL AS ran;
 SELECT current FROM migration_status();
 SET client_min_messages = warning;
 SELECT migration_upgrade('m1') IS NOT NULL AS ran;

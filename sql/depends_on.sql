@@ -18,6 +18,7 @@ SELECT string_agg(revision, ' ') FROM migration_heads();
 SELECT migration_stamp('c1');
 SELECT string_agg(revision, ' ') FROM migration_current();
 SELECT revision, depends_on, down_revision FROM migration_history() WHERE depends_on <> '{}';
+SELECT migration_stamp('base');
 -- Cycles through dependencies, a missing dependency.
 SELECT mtest.try($$SELECT mtest.node('x2', 'x1', NULL, 'c1')$$);
 SELECT mtest.try($$SELECT mtest.node('x1', NULL, 'lib', 'y1')$$);

@@ -7,7 +7,8 @@ INSERT INTO script_t SELECT i FROM generate_series(1, 100) i;
 SELECT migration_register('s1', E'first\n\\! echo a line for psql', NULL, $$
   CREATE TABLE script_new (id int GENERATED ALWAYS AS IDENTITY, note text DEFAULT 'it''s; -- no comment');
   COMMENT ON TABLE script_new IS E'two\nlines';
-  CREATE FUNCTION script_f(x int) RETURNS int LANGUAGE plpgsql AS $f$ BEGIN RETURN x + 1; END $f$$$);
+  CREATE FUNCTION script_f(x int) RETURNS int LANGUAGE plpgsql AS $f$ BEGIN RETURN x + 1; END $f$;
+$$);
 SELECT migration_register('s2', 'second', 's1', $$
   SET search_path = public, pg_catalog;
   CREATE INDEX CONCURRENTLY script_i ON script_t (a) -- last comment
@@ -21,7 +22,7 @@ SELECT migration_register('s4', 'nothing to do', 's3', '', '');
 \pset format unaligned
 \pset tuples_only on
 -- For review.
-SELECT replace(migration_sql(), coalesce((SELECT string_agg(fingerprint, '') FROM migration_show('s1')), ''), '<fingerprint of s1>') ~ 'fingerprint of s1' AS ledger_included;
+SELECT strpos(migration_sql(), (SELECT fingerprint FROM migration_show('s1'))) > 0 AS ledger_included;
 SELECT regexp_replace(migration_sql(), '[0-9a-f]{64}', '<sha256>', 'g');
 -- For running.
 \set file `mktemp`
@@ -29,6 +30,7 @@ SELECT mtest.schema('public') AS start \gset
 SELECT migration_sql() AS script \g (tuples_only=on format=unaligned) :file
 \set ECHO none
 \i :file
+\set ON_ERROR_STOP off
 \set ECHO all
 SELECT mtest.schema('public') || (SELECT string_agg(t::text, ' ' ORDER BY id) FROM script_t t) AS by_script \gset
 SELECT mtest.applied();
@@ -37,6 +39,7 @@ SELECT migration_sql('base') AS script \g (tuples_only=on format=unaligned) :fil
 SELECT regexp_replace(migration_sql('base'), '[0-9a-f]{64}', '<sha256>', 'g');
 \set ECHO none
 \i :file
+\set ON_ERROR_STOP off
 \set ECHO all
 SELECT mtest.applied();
 SELECT mtest.same(:'start', mtest.schema('public'));

@@ -66,8 +66,8 @@ SELECT migration_upgrade();
 -- Read-only: refused before any work.
 BEGIN READ ONLY;
 SELECT migration_upgrade();
-ROLLBACK;
 \echo :SQLSTATE
+ROLLBACK;
 BEGIN READ ONLY;
 SELECT migration_register('f6', '', NULL, '');
 ROLLBACK;

@@ -15,7 +15,7 @@ tree=$(dirname "$here")
 . "$here/lib/server.sh"
 
 standard_layers=(deps build static unit regress isolation tap)
-extra_layers=(docs)
+extra_layers=(docs real)
 limit=${MIGRATION_TIMEOUT:-900}
 jobs=${JOBS:-$(nproc)}
 passed=0
@@ -115,6 +115,8 @@ layer_deps() {
   major=$(choose_major) || { count deps 0 1; return 0; }
   if need_server_packages "$major" && need_packages cmake libgtest-dev libipc-run-perl libjson-perl; then
     want_packages clang-format-14
+    # shellcheck disable=SC2046
+    want_packages $(sed "s/MAJOR/$major/" "$here"/*.packages 2>/dev/null)
     echo "PostgreSQL $major, $(g++ -dumpfullversion | sed 's/^/g++ /')"
   else
     count deps 0 1
@@ -318,9 +320,15 @@ layer_tap() {
 }
 
 # Any other layer is a script test/NAME.sh. It finds a running server (PGHOST, PGPORT, PGUSER, and PG_BIN on the PATH) and
-# a copy of the tree (MIGRATION_TREE). Its last line may be `N passed, N failed`; else its status is one test.
+# a copy of the tree (MIGRATION_TREE). Packages it would like stand in test/NAME.packages (MAJOR is the server's); what
+# cannot be had it reports by a line `skip - ...`. Its last line may be `N passed, N failed`; else its status is one test.
 layer_script() {
   local name=$1 line status good=0 bad=0
+  if [ -e "$here/$name.packages" ]; then
+    # Before the build, because that copies the server with the extensions it has.
+    # shellcheck disable=SC2046
+    want_packages $(sed "s/MAJOR/$(choose_major)/" "$here/$name.packages")
+  fi
   need_build || return 0
   title "$name"
   if ! start_server "$work/$name" 54403; then
@@ -333,6 +341,7 @@ layer_script() {
     MIGRATION_TREE="$work/tree" HOME="$work/out/$name" bash "$work/tree/test/$name.sh"
   status=$?
   stop_server "$work/$name" || status=1
+  grep '^skip' "$work/$name.log"
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$name.log" | tail -n 1)
   if [ -n "$line" ]; then
     good=${line%% *}

@@ -11,10 +11,10 @@ NR == FNR {
 }
 $3 ~ /^[0-9]+$/ {
     ms = $3 / 1000
-    end = $5 + $6 / 1000000
-    start = end - ms / 1000
+    ended = $5 + $6 / 1000000
+    began = ended - ms / 1000
     for (p = 1; p <= n_phases; p++)
-        if (start < to[p] && end > from[p]) seen[p, ++count[p]] = ms
+        if (began < to[p] && ended > from[p]) seen[p, ++count[p]] = ms
 }
 function sift(a, i, n,    child, v) {
     v = a[i]
@@ -40,7 +40,9 @@ END {
         split("", a)
         for (i = 1; i <= n; i++) a[i] = seen[p, i]
         heap_sort(a, n)
-        printf "%s\t%d\t%s\t%s\t%s\n", name[p], n, n ? sprintf("%.1f", quantile(a, n, 0.5)) : "-",
-            n >= 100 ? sprintf("%.1f", quantile(a, n, 0.99)) : "-", n ? sprintf("%.1f", a[n]) : "-"
+        median = p99 = worst = "-"
+        if (n > 0) { median = sprintf("%.1f", quantile(a, n, 0.5)); worst = sprintf("%.1f", a[n]) }
+        if (n >= 100) p99 = sprintf("%.1f", quantile(a, n, 0.99))
+        printf "%s\t%d\t%s\t%s\t%s\n", name[p], n, median, p99, worst
     }
 }

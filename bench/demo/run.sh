@@ -15,12 +15,21 @@ baseline=${DEMO_BASELINE:-15}
 clients=6
 work=
 bench_pid=
+counter_pid=
+
+# A process and all that descend from it, by /proc (a small machine has no ps).
+family_of() {
+  cat /proc/[0-9]*/status 2>/dev/null | awk -v root="$1" '/^Pid:/ { pid = $2 } /^PPid:/ { parent[pid] = $2 }
+    END { for (pid in parent) for (p = pid; p > 1; p = parent[p]) if (p == root) { print pid; break } }'
+}
 
 finish() {
   local status=$?
   trap - EXIT
   trap '' INT TERM HUP
-  [ -z "$bench_pid" ] || kill "$bench_pid" 2>/dev/null
+  # shellcheck disable=SC2046
+  [ -z "$bench_pid" ] || kill $(family_of "$bench_pid") 2>/dev/null
+  [ -z "$counter_pid" ] || kill "$counter_pid" 2>/dev/null
   [ -z "$work" ] || { stop_server "$work/db"; remove_work_dir "$work"; }
   [ ! -t 1 ] || printf '\033[?25h'
   exit "$status"
@@ -56,8 +65,22 @@ need_server_packages "$major" || exit 1
 work=$(new_work_dir) || exit 1
 built=$(now)
 say "building for PostgreSQL $major (the first time takes a minute or two) ..."
+if [ -t 1 ]; then
+  touch "$work/mark"
+  total=$(find "$migration_tree/src" -name '*.cpp' | wc -l)
+  while sleep 1; do
+    printf '\r\033[K%s of %s files' "$(find "${MIGRATION_BUILD:-$migration_tree/build}" -name '*.o' -newer "$work/mark" 2>/dev/null | wc -l)" "$total"
+  done &
+  counter_pid=$!
+fi
 # Half the compile time; the hot paths of a migration are in the server, not here.
-private_install "$major" "$work" COPT='-O1 -g0' >"$work/build.log" 2>&1 || { tail -n 30 "$work/build.log" >&2; fail "the build"; }
+private_install "$major" "$work" SAN='-O1 -g0' >"$work/build.log" 2>&1 || { tail -n 30 "$work/build.log" >&2; fail "the build"; }
+if [ -n "$counter_pid" ]; then
+  kill "$counter_pid"
+  wait "$counter_pid" 2>/dev/null
+  counter_pid=
+  printf '\r\033[K'
+fi
 say "built in $(seconds_between "$built" "$(now)") s"
 start_server "$work/db" 54399 "unix_socket_permissions = 0700" "fsync = on" "shared_buffers = 256MB" \
   "max_wal_size = 4GB" || fail "the server did not start"
@@ -198,10 +221,10 @@ if [ -t 1 ]; then printf '\033[?25h'; fi
 
 # ---- what the application noticed
 nulls=$(one "SELECT count(*) FROM pgbench_accounts WHERE region IS NULL")
-# pgbench ends in good order when its own timer rings; the time was its own upper bound.
-bench_child=$(cat /proc/[0-9]*/status 2>/dev/null | awk -v p="$bench_pid" '/^Name:/ { name = $2 } /^Pid:/ { pid = $2 }
-  /^PPid:/ { if (name == "pgbench" && ($2 == p || pid == p)) print pid }' | head -n 1)
-kill -ALRM "$bench_child" 2>/dev/null
+# pgbench ends in good order, with its summary, when its own timer rings.
+for pid in $(family_of "$bench_pid"); do
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != pgbench ] || kill -ALRM "$pid"
+done
 wait "$bench_pid"
 bench_status=$?
 bench_pid=
@@ -221,6 +244,7 @@ say
 say "  application transactions: ${total:-0}, failed: $((${failed:-0} + aborted))"
 say "  accounts without a region: $nulls"
 say "  accounts: table $(pretty "$table_before") -> $(pretty "$table_after") ($(grew "$table_before" "$table_after")), its index $(pretty "$index_before") -> $(pretty "$index_after") ($(grew "$index_before" "$index_after")); the new index was $(pretty "$new_index")"
+say "  (every account was updated; what its old versions took is free for new rows)"
 say "  time in all: $(seconds_between "$started" "$(now)") s"
 
 if [ "$bench_status" != 0 ] || [ "${failed:-1}" != 0 ] || [ "$aborted" != 0 ] || [ "$nulls" != 0 ]; then

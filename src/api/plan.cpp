@@ -177,9 +177,23 @@ MIGRATION_FUNCTION(migration_plan) {
         }
       }
       if (lock.mode.empty() && s.backfill) lock.mode = "RowExclusiveLock";
-      out.add({pg::sql_int(step.number), step.revision, direction, std::string(to_text(step.kind)), text,
-               or_null(relation), or_null(lock.mode), std::string(blocks_of(lock.mode)), pg::sql_bool(rewrites),
-               pg::sql_bool(scans || rewrites), rows, bytes, transaction, or_null(p.note)});
+      pg::Row row;
+      row.reserve(14);
+      row.emplace_back(pg::sql_int(step.number));
+      row.emplace_back(step.revision);
+      row.emplace_back(direction);
+      row.emplace_back(to_text(step.kind));
+      row.emplace_back(std::move(text));
+      row.emplace_back(or_null(relation));
+      row.emplace_back(or_null(lock.mode));
+      row.emplace_back(blocks_of(lock.mode));
+      row.emplace_back(pg::sql_bool(rewrites));
+      row.emplace_back(pg::sql_bool(scans || rewrites));
+      row.emplace_back(std::move(rows));
+      row.emplace_back(std::move(bytes));
+      row.emplace_back(transaction);
+      row.emplace_back(or_null(p.note));
+      out.add(row);
     }
   }
   return out.done();

@@ -86,8 +86,8 @@ std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids) 
     // the table was small; a nested loop would be a scan per revision.
     pg::set_local("enable_nestloop", "off");
     Rows rows = pg::query(
-        "SELECT revision, down_revision, depends_on, labels, message, upgrade, downgrade, downgrade_kind, fingerprint, "
-        "options, script_path, registered_by, registered_oid, registered_at, "
+        "SELECT revision, down_revision, NULL, NULL, message, upgrade, downgrade, downgrade_kind, fingerprint, "
+        "NULL, script_path, registered_by, registered_oid, NULL, "
         "coalesce(options->>'online', 'true') <> 'false' "
         "FROM migration_ext.revision WHERE revision IN (SELECT pg_catalog.unnest($1::text[]))",
         {sql_array(ids)});

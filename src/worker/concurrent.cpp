@@ -105,21 +105,24 @@ class ConcurrentStep {
         !s_.relation.empty() ? s_.relation : (s_.dropped.empty() ? s_.object : s_.dropped[0].name);
     object_ = catalog::resolve_relation(name);
     table_ = object_;
+    if (s_.kind == StatementKind::detach_concurrently) child_ = catalog::resolve_relation(child_name());
     if (object_ != 0) {
       pg::Scope scope;
       pg::Rows rows = pg::query(
           "SELECT c.relkind, coalesce(x.indrelid, c.oid), (SELECT i.inhdetachpending FROM pg_catalog.pg_inherits i "
-          "WHERE i.inhparent = c.oid AND i.inhdetachpending LIMIT 1) FROM pg_catalog.pg_class c LEFT JOIN "
-          "pg_catalog.pg_index x ON x.indexrelid = c.oid WHERE c.oid = $1::oid",
-          {pg::sql_int(object_)});
+          "WHERE i.inhparent = c.oid AND i.inhrelid = $2::oid AND i.inhdetachpending) FROM pg_catalog.pg_class c "
+          "LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid WHERE c.oid = $1::oid",
+          {pg::sql_int(object_), pg::sql_int(child_)});
       if (!rows.empty()) {
         partitioned_ = *rows[0][0] == "p";
         table_ = static_cast<unsigned>(pg::to_integer(rows[0][1]));
         detach_pending_ = pg::to_bool(rows[0][2]);
       }
     }
-    if (s_.kind == StatementKind::detach_concurrently) child_ = catalog::resolve_relation(s_.object);
   }
+
+  /// The partition of a DETACH.
+  std::string child_name() const { return s_.actions.empty() ? s_.object : s_.actions.front().name; }
 
   std::vector<IndexState> indexes() const {
     if (s_.kind == StatementKind::create_index && partitioned_) return catalog::indexes_of(table_, false);
@@ -254,7 +257,7 @@ class ConcurrentStep {
   }
 
   std::string finalize_text() const {
-    return fmt::format("ALTER TABLE {} DETACH PARTITION {} FINALIZE", s_.relation, s_.object);
+    return fmt::format("ALTER TABLE {} DETACH PARTITION {} FINALIZE", s_.relation, child_name());
   }
 
   void top_level(const std::string& sql) { run_top_level(run_, step_, sql); }

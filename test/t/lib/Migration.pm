@@ -45,8 +45,8 @@ sub node { return $_[0]{node}; }
 sub conninfo
 {
 	my ($self, $db, %o) = @_;
-	return $self->{node}->connstr($db) . ($o{user} ? " user=$o{user}" : '')
-	  . ($o{options} ? " options='$o{options}'" : '');
+	my $options = ($o{options} // '') =~ s/([\\'])/\\$1/gr;
+	return $self->{node}->connstr($db) . ($o{user} ? " user=$o{user}" : '') . ($options ne '' ? " options='$options'" : '');
 }
 
 # Runs SQL in a session of its own, never dies. Gives { ok, out, err, state, message, hint, detail } of the first error.

@@ -1,0 +1,11 @@
+use strict; use warnings; use FindBin; use lib "$FindBin::Bin/lib"; use Migration; use Test::More;
+my $m = Migration->new('x');
+$m->seed('seed');
+my $s=$m->session('seed');
+my $b=$m->session('seed'); $b->run('BEGIN'); $b->run('SELECT * FROM part_2 LIMIT 1');
+$s->send('SELECT migration_upgrade()');
+$m->until_true('x', sub { diag $m->sql('seed', q{SELECT l.pid, locktype, relation::regclass, mode, granted, backend_type, wait_event_type, wait_event from pg_locks l join pg_stat_activity a using (pid) where locktype not in ('relation') or relation > 16384 order by 1,2}); sleep 1; $s->done },8);
+diag $s->result->{err};
+ok 1;
+$m->node->stop;
+done_testing();
