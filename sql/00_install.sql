@@ -76,7 +76,7 @@ CREATE SCHEMA mtest;
 GRANT USAGE ON SCHEMA mtest TO PUBLIC;
 CREATE TABLE mtest.hint (message text, hint text, PRIMARY KEY (message, hint));
 GRANT SELECT, INSERT ON mtest.hint TO PUBLIC;
--- Runs one statement; its value, or what a client sees of its error. Hints are kept for zz_hints.
+-- Runs one statement; its value, or what a client sees of its error. Hints are kept for z_hints.
 CREATE FUNCTION mtest.try(sql text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE s text; m text; d text; h text; value text;
 BEGIN

@@ -111,8 +111,8 @@ def main():
                         ("single", "psql, bare script, one transaction"), ("autocommit", "psql, bare script, autocommit")):
         table.add(label, f"{best[name]:.0f}", f"{best[name] / COUNT:.3f}", f"{best[name] / best['ours']:.2f}")
     ratio = best["alembic"] / best["ours"]
-    table.target(f"Alembic takes {ratio:.1f} times as long (upgrade alone: {best['alembic'] / best['upgrade']:.1f}), target 10",
-                 ratio >= 10)
+    table.target(f"Alembic takes {ratio:.1f} times as long (upgrade alone: {best['alembic'] / best['upgrade']:.1f}), target 10; "
+                 f"no tool can pass {best['alembic'] / best['single']:.1f}, which is the bare script", ratio >= 10)
     above = (best["ours"] - best["single"]) / COUNT
     table.target(f"{above:.3f} ms per revision above the bare script in one transaction, target 1", above < 1)
     return table.show()

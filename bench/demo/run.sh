@@ -44,7 +44,7 @@ if [ -t 1 ]; then
   width=$(tput cols 2>/dev/null || echo 100)
 else
   bold='' dim='' green='' plain=''
-  width=100
+  width=130
 fi
 [ "$width" -ge 60 ] || width=60
 [ "$width" -le 140 ] || width=140
@@ -96,7 +96,7 @@ one 'CHECKPOINT'
 mkdir "$work/app"
 give_to_server_user "$work/app"
 cd "$work/app" || exit 1
-as_server_user "$PG_BIN/pgbench" -n -c $clients -j 2 -R "$rate" -T 1800 -P 1 -l shop >"$work/app/out" 2>"$work/app/err" &
+as_server_user "$PG_BIN/pgbench" -n -c $clients -j 2 -R "$rate" -T 1800 -P 1 -l --log-prefix=tx shop >"$work/app/out" 2>"$work/app/err" &
 bench_pid=$!
 say "an application is at work: $clients connections, $rate transactions per second, 5 statements each"
 
@@ -234,10 +234,11 @@ aborted=$(grep -c 'aborted' err)
 
 title "what the application noticed"
 printf '  %-34s %8s %12s %10s %10s %10s\n' '' 'time' 'transactions' 'median ms' 'p99 ms' 'worst ms'
-awk -f "$here/latency.awk" "$phases" shop.* | while IFS=$'\t' read -r name n median p99 worst; do
+awk -f "$here/latency.awk" "$phases" tx.* >"$work/latencies" || fail "no latencies"
+while IFS=$'\t' read -r name n median p99 worst; do
   read -r a b < <(awk -F '\t' -v n="$name" '$1 == n { print $2, $3 }' "$phases")
   printf '  %-34s %6s s %12s %10s %10s %10s\n' "$name" "$(seconds_between "$a" "$b")" "$n" "$median" "$p99" "$worst"
-done
+done <"$work/latencies"
 pretty() { one "SELECT pg_size_pretty($1::bigint)"; }
 grew() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%+.0f %%", 100 * (b - a) / a }'; }
 say

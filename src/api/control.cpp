@@ -17,6 +17,7 @@
 #include "pg/parse.hpp"
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
+#include "pg/signal.hpp"
 #include "worker/planning.hpp"
 
 namespace migration {
@@ -77,8 +78,8 @@ MIGRATION_FUNCTION(migration_pause) {
   return pg::text_result(fcinfo, "paused");
 }
 
-/// migration_cancel(run_id) -> text: 'cancelling' or 'cancelled'. Finished steps stay done; status names what is half
-/// done.
+/// migration_cancel(run_id) -> text: 'cancelling' (its worker is interrupted when this transaction commits) or
+/// 'cancelled'. Finished steps stay done; status names what is half done.
 MIGRATION_FUNCTION(migration_cancel) {
   const catalog::RunRecord run = the_run(fcinfo, "migration_cancel");
   if (run.state == "succeeded" || run.state == "cancelled") refuse_ended(run, "cancelled");
@@ -86,6 +87,8 @@ MIGRATION_FUNCTION(migration_cancel) {
   catalog::set_desired(run.run_id, "cancel", me);
   if (owned(run)) {
     catalog::log_event({run.run_id, "", 0, "cancelling", me, -1, {}});
+    // A worker in its own transaction looks for wishes at boundaries only, and an index build can be far from one.
+    if (const int owner = pg::run_lock_owner(); owner != 0) pg::cancel_at_commit(owner);
     return pg::text_result(fcinfo, "cancelling");
   }
   catalog::set_run_state(run.run_id, "cancelled", {"57014", fmt::format("cancelled by \"{}\"", me), "", ""}, true);

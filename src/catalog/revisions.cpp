@@ -33,11 +33,14 @@ RevisionGraph load_graph() {
 
 namespace {
 
-std::string take(Value& value) { return value ? std::move(*value) : std::string(); }
+std::string take(Value& value) {
+  return value ? std::move(*value) : std::string();
+}
 
 StoredRevision to_revision(Row& row) {
   StoredRevision r;
-  r.node = Revision{take(row[0]), pg::parse_array(row[1]), pg::parse_array(row[2]), pg::parse_array(row[3]), take(row[4])};
+  r.node =
+      Revision{take(row[0]), pg::parse_array(row[1]), pg::parse_array(row[2]), pg::parse_array(row[3]), take(row[4])};
   r.upgrade = take(row[5]);
   r.downgrade = std::move(row[6]);
   r.downgrade_kind = take(row[7]);

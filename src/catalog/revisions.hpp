@@ -41,7 +41,8 @@ struct Approval {
 RevisionGraph load_graph();
 /// One revision with its scripts; missing when not registered.
 std::optional<StoredRevision> load_revision(const std::string& id);
-/// Several at once, in the order of `ids`. Errors: 42704 when one is missing.
+/// Several at once, in the order of `ids`, for running them: of many, depends_on, labels, options and registered_at
+/// stay empty. Errors: 42704 when one is missing.
 std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids);
 void insert_revision(const StoredRevision& r);
 void update_revision(const StoredRevision& r);

@@ -191,10 +191,14 @@ std::string join_descriptions(const Rows& rows) {
 std::string describe_blockers(int pid) {
   Scope scope;
   return join_descriptions(
-      query("SELECT pg_catalog.format('pid %s (%s)', b.pid, pg_catalog.concat_ws(', ', a.usename::text, "
+      query("SELECT CASE WHEN b.pid = 0 THEN (SELECT 'prepared transaction ' || "
+            "pg_catalog.string_agg(pg_catalog.quote_literal(x.gid) || ' since ' || pg_catalog.date_trunc('second', "
+            "pg_catalog.clock_timestamp() - x.prepared)::text, ' or ' ORDER BY x.prepared) FROM "
+            "pg_catalog.pg_prepared_xacts x WHERE x.database = pg_catalog.current_database()) ELSE "
+            "pg_catalog.format('pid %s (%s)', b.pid, pg_catalog.concat_ws(', ', a.usename::text, "
             "nullif(a.application_name, ''), coalesce(a.state, a.backend_type), "
             "'since ' || pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - coalesce(a.xact_start, "
-            "a.backend_start))::text)) "
+            "a.backend_start))::text)) END "
             "FROM (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::int)) p(pid)) b "
             "LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) b.pid ORDER BY b.pid LIMIT 5",
             {sql_int(pid)}));

@@ -56,7 +56,8 @@ RawRows fetch_raw() {
   if (SPI_tuptable == nullptr) return raw;
   raw.rows = SPI_tuptable->numvals;
   raw.columns = SPI_tuptable->tupdesc->natts;
-  raw.values = static_cast<RawValue*>(palloc_extended(sizeof(RawValue) * (raw.rows * raw.columns + 1), MCXT_ALLOC_HUGE));
+  raw.values =
+      static_cast<RawValue*>(palloc_extended(sizeof(RawValue) * (raw.rows * raw.columns + 1), MCXT_ALLOC_HUGE));
   // SPI_getvalue would look up the type and walk the row anew for every value.
   TupleDesc description = SPI_tuptable->tupdesc;
   auto* output = static_cast<FmgrInfo*>(palloc(sizeof(FmgrInfo) * (raw.columns + 1)));

@@ -24,12 +24,13 @@ namespace {
 constexpr int period_ms = 100;
 TimeoutId g_timer = MAX_TIMEOUTS;
 volatile sig_atomic_t g_budget_ticks = 0;
+volatile sig_atomic_t g_every_wait = 0;
 volatile sig_atomic_t g_ticks = 0;
 volatile sig_atomic_t g_fired = 0;
 
 void tick() {
   const LOCK* waiting = MyProc == nullptr ? nullptr : MyProc->waitLock;
-  if (waiting == nullptr || waiting->tag.locktag_type != LOCKTAG_RELATION) {
+  if (waiting == nullptr || (g_every_wait == 0 && waiting->tag.locktag_type != LOCKTAG_RELATION)) {
     g_ticks = 0;
     return;
   }
@@ -43,7 +44,8 @@ void tick() {
 
 }  // namespace
 
-Watchdog::Watchdog(int lock_budget_ms) {
+Watchdog::Watchdog(int lock_budget_ms, bool every_wait) {
+  g_every_wait = every_wait ? 1 : 0;
   g_budget_ticks = lock_budget_ms / period_ms + 1;
   g_ticks = 0;
   g_fired = 0;

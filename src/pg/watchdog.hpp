@@ -11,7 +11,8 @@ namespace migration::pg {
 
 class Watchdog {
  public:
-  explicit Watchdog(int lock_budget_ms);
+  /// With `every_wait` the budget holds for any lock, also for other transactions to end.
+  explicit Watchdog(int lock_budget_ms, bool every_wait = false);
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;

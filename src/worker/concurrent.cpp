@@ -207,12 +207,12 @@ class ConcurrentStep {
     return out;
   }
 
-  void heal_leftovers() {
+  void heal_leftovers(bool patient = true) {
     std::vector<IndexState> left;
     pg::in_transaction([&] { left = leftovers(); });
     for (const IndexState& index : left) {
       pg::report(NOTICE, "00000", fmt::format("dropping invalid index {}, left by an earlier attempt", index.name));
-      run_top_level(run_, step_, "DROP INDEX CONCURRENTLY IF EXISTS " + index.name);
+      run_top_level(run_, step_, "DROP INDEX CONCURRENTLY IF EXISTS " + index.name, nullptr, patient);
       pg::in_transaction([&] {
         catalog::log_event({run_.run_id,
                             step_.revision,
@@ -237,9 +237,12 @@ class ConcurrentStep {
     }
     if (dying) return;
     try {
-      heal_leftovers();
+      // Whoever held up the build may hold up this too: a run that was cancelled must not wait for them once more.
+      heal_leftovers(false);
     } catch (const pg::PgError&) {
       // Named by migration_check() and healed before the next attempt.
+    } catch (const MigrationError&) {
+      // The same.
     }
   }
 
@@ -290,13 +293,13 @@ class SessionSettings {
 }  // namespace
 
 void run_top_level(const catalog::RunRecord& run, const StepRecord& step, const std::string& sql,
-                   const pg::IndexRewrite* rewrite) {
+                   const pg::IndexRewrite* rewrite, bool patient) {
   SessionSettings settings(run, step);
   std::exception_ptr error;
   try {
     pg::start_transaction();
     pg::report_activity(fmt::format("migration run {} step {}: {}", run.run_id, step.step, sql.substr(0, 200)));
-    pg::Watchdog watchdog(run.lock_timeout_ms);
+    pg::Watchdog watchdog(run.lock_timeout_ms, !patient);
     if (rewrite != nullptr) {
       pg::run_index_statement(sql, true, *rewrite);
     } else {

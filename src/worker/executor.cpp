@@ -68,6 +68,21 @@ Problem problem_of(const MigrationError& e) {
 }  // namespace
 
 void Executor::execute() {
+  try {
+    loop();
+    return;
+  } catch (const pg::PgError& e) {
+    if (e.state() != "57014") throw;
+  }
+  // A cancel that came between two attempts, where there was nothing to cancel.
+  pg::abort_transaction();
+  if (stop_if_wanted()) return;
+  stop("paused",
+       Problem{"57014", "paused: cancelled by a user", "", fmt::format("SELECT migration_resume({});", run_.run_id)}, 0,
+       "");
+}
+
+void Executor::loop() {
   long long epoch = 0;
   pg::in_transaction([&] {
     epoch = catalog::claim_run(run_.run_id, MyProcPid);
@@ -201,6 +216,8 @@ Executor::StepEnd Executor::run_step(StepRecord step) {
         stop("failed", problem, step.step, step.revision);
         return StepEnd::stopped;
       case Action::pause:
+        // Cancelled, by the one who asked for more than a pause?
+        if (stop_if_wanted()) return StepEnd::stopped;
         problem.message = fmt::format("paused in step {} of revision \"{}\": {}: {}", step.step, step.revision,
                                       decision.reason, problem.message);
         problem.hint = fmt::format("SELECT migration_resume({});", run_.run_id);

@@ -26,6 +26,8 @@ class Executor {
  private:
   enum class StepEnd { done, stopped };
 
+  void loop();
+
   StepEnd run_step(catalog::StepRecord step);
   /// One attempt; returns how it went. Fills `problem` on failure.
   Outcome attempt(catalog::StepRecord& step, int number, catalog::Problem& problem);

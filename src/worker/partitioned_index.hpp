@@ -15,9 +15,10 @@
 namespace migration {
 
 /// Runs one statement at top level under the step's session settings and the watchdog. Errors: MigrationError with its
-/// place in the plan; cancels and shutdowns as PgError.
+/// place in the plan; cancels and shutdowns as PgError. Not `patient`: gives up (55P03) also when other transactions do
+/// not end within lock_timeout.
 void run_top_level(const catalog::RunRecord& run, const catalog::StepRecord& step, const std::string& sql,
-                   const pg::IndexRewrite* rewrite = nullptr);
+                   const pg::IndexRewrite* rewrite = nullptr, bool patient = true);
 
 class PartitionedIndex {
  public:

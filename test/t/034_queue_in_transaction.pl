@@ -1,7 +1,8 @@
 # F24: wait => false queues transactionally: the run starts at COMMIT, ROLLBACK takes it back.
 #
-# Also in a subtransaction that is rolled back, and under two-phase commit (PREPARE cannot start a worker later: the run
-# then stays queued, and status says how to start it).
+# Also in a subtransaction that is rolled back, and under two-phase commit: the server refuses PREPARE after a NOTIFY; with
+# migration_ext.notify off it is possible, and then nobody starts a worker at COMMIT PREPARED: the run stays queued, and
+# status says how to start it.
 use strict;
 use warnings;
 use FindBin;
@@ -45,6 +46,11 @@ $dying->kill_client;
 $m->until_sql('work', 'SELECT count(*) FROM pg_stat_activity WHERE pid = ' . $dying->pid, '0');
 is($m->sql('work', 'SELECT count(*) FROM migration_runs()'), '0', 'a client that dies before COMMIT leaves no run');
 
+$s->run('BEGIN');
+$s->run('SELECT migration_upgrade(wait => false)');
+is($s->run("PREPARE TRANSACTION 'queued'")->{state}, '0A000', 'PREPARE is refused by the server, because of NOTIFY');
+is($m->sql('work', 'SELECT count(*) FROM migration_runs()'), '0', 'and no run is left');
+$s->run('SET migration_ext.notify = off');
 $s->run('BEGIN');
 $s->run('SELECT migration_upgrade(wait => false)');
 ok($s->run("PREPARE TRANSACTION 'queued'")->{ok}, 'queued in a prepared transaction');

@@ -84,7 +84,8 @@ my @refused = (
 	[ 'after a write', 'BEGIN; INSERT INTO seen VALUES (1)', 'SELECT migration_upgrade()' ],
 	[ 'DO', '', 'DO $d$ BEGIN PERFORM migration_upgrade(); END $d$' ],
 	[ 'PL/pgSQL function', 'CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $f$ BEGIN RETURN migration_upgrade(); END $f$', 'SELECT f()' ],
-	[ 'SQL function', 'CREATE FUNCTION g() RETURNS bigint LANGUAGE sql AS $f$ SELECT migration_upgrade() $f$', 'SELECT g()' ],
+	# Not inlined, because of its SET; an inlined one is the plain call.
+	[ 'SQL function', 'CREATE FUNCTION g() RETURNS bigint LANGUAGE sql SET work_mem = 64 AS $f$ SELECT migration_upgrade() $f$', 'SELECT g()' ],
 	[ 'more in the statement', '', 'SELECT migration_upgrade(), count(*) FROM seen' ],
 	[ 'a table in the statement', '', 'SELECT migration_upgrade() FROM pg_class LIMIT 1' ],
 	[ 'sub-select', '', 'SELECT (SELECT migration_upgrade())' ],

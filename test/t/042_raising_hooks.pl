@@ -27,7 +27,10 @@ for my $case ([ 'ALTER TABLE', '1', 'ddl_command_start', '' ], [ 'CREATE INDEX',
 	like($r->{message}, qr/step $step .*no $tag today/, "$name: with its place");
 	is($m->applied('work'), $applied, "$name: applied are the revisions before it");
 	is($m->state('work'), 'failed', "$name: failed");
-	is($m->invalid_indexes('work'), '', "$name: no INVALID index is left");
+	# DROP INDEX CONCURRENTLY has made it INVALID before the trigger is asked; then it must be named.
+	my $left = $m->invalid_indexes('work');
+	my $named = $m->sql('work', "SELECT count(*) FROM migration_check() WHERE object ~ 'item_note'");
+	ok($left eq '' || ($tag eq 'DROP INDEX' && $left eq 'item_note invalid' && $named eq '1'), "$name: no INVALID index is left unnamed") or diag("$left, named: $named");
 	$m->sql('work', 'DROP EVENT TRIGGER no_more; DROP FUNCTION no_more()');
 	$r = $m->resume('work');
 	is($r->{out}, 'succeeded', "$name: resumed when it is gone") or diag($r->{err});

@@ -29,12 +29,12 @@ CREATE PROCEDURE try_calls(seed double precision, calls int) LANGUAGE plpgsql AS
 DECLARE
   texts text[] := ARRAY[NULL, '', ' ', 'a1', 'a2', 'a3', 'b1', 'head', 'heads', 'base', 'current', '+1', '-1', '+99',
     '-99', 'a1+1', 'a2-1', 'lab@head', 'lab@+1', 'a1:a3', ':', 'a:', '@', '+', '-', '++1', 'a1+', '+99999999999999999999',
-    'x''; DROP TABLE outcome; --', E'new\nline', '"quoted"', repeat('z', 300), repeat('é', 120), '🐘', '$$', E'\\', '%s%n',
+    'x''; DROP TABLE outcome; --', E'new\nline', '"quoted"', repeat('z', 300), repeat('é', 120), '🐘', '$$', E'\\\\', '%s%n',
     'a1, b1', 'a1,,b1', ',', 'irreversible', 'pg_catalog', 'rows', 'no.such', 'n = n + 1', 'n = 1', 'n IS NULL', '1=1; --',
     'n = 1 WHERE true --', 'n = (SELECT 1)', 'null', repeat('(', 3000)];
   scripts text[] := ARRAY[NULL, '', '--', '/* */', ';', ';;;', 'CREATE TABLE r1 (id int)', 'DROP TABLE r1', 'SELECT 1/0',
     'UPDATE rows SET n = n + 1', 'UPDATE rows SET n = 1 WHERE n IS NULL', 'DELETE FROM rows WHERE id > 400', 'BEGIN; COMMIT',
-    'SET ROLE postgres', 'DO $x$ BEGIN NULL; END $x$', 'COPY rows FROM STDIN', E'\\d', 'SELECT ''unterminated', '$q$ open',
+    'SET ROLE postgres', 'DO $x$ BEGIN NULL; END $x$', 'COPY rows FROM STDIN', E'\\\\d', 'SELECT ''unterminated', '$q$ open',
     'CREATE INDEX CONCURRENTLY ri ON rows (n)', 'DROP INDEX CONCURRENTLY IF EXISTS ri', 'VACUUM rows', 'REINDEX TABLE CONCURRENTLY rows',
     'SELECT migration_backfill(''rows'', ''n = 1'', ''n = 0'')', 'SELECT migration_backfill(NULL)', 'ALTER TABLE rows ADD COLUMN c int',
     'ALTER TABLE rows DROP COLUMN c', 'CREATE VIEW v AS SELECT 1', 'SELECT migration_upgrade()', 'LISTEN x', 'DISCARD ALL',
