@@ -46,7 +46,7 @@ else
   bold='' dim='' green='' plain=''
   width=130
 fi
-[ "$width" -ge 60 ] || width=60
+[ "$width" -ge 90 ] || width=90
 [ "$width" -le 140 ] || width=140
 
 say() { printf '%s\n' "$*"; }
@@ -130,12 +130,12 @@ steps=()
 done_at=()
 drawn=0
 line_of() { # NUMBER STATE TEXT
-  local kind statement room=$((width - 50)) number=$1
+  local kind statement room=$((width - 64)) number=$1 text=${3:0:45} # a line that wraps could not be redrawn
   IFS=$'\t' read -r _ kind statement <<<"${steps[$number]}"
   [ ${#statement} -le $room ] || statement="${statement:0:$((room - 3))}..."
   case $2 in
-    done) printf '  %sok%s %-10s %-*s %s\n' "$green" "$plain" "$kind" "$room" "$statement" "$3" ;;
-    now) printf '  %s>>%s %-10s %-*s %s\n' "$bold" "$plain" "$kind" "$room" "$statement" "$3" ;;
+    done) printf '  %sok%s %-10s %-*s %s\n' "$green" "$plain" "$kind" "$room" "$statement" "$text" ;;
+    now) printf '  %s>>%s %-10s %-*s %s\n' "$bold" "$plain" "$kind" "$room" "$statement" "$text" ;;
     *) printf '  %s   %-10s %-*s%s\n' "$dim" "$kind" "$room" "$statement" "$plain" ;;
   esac
 }
@@ -183,8 +183,9 @@ migrate() {
   run_psql -c "$sql" >"$work/run.out" 2>"$work/run.err" &
   pid=$!
   while kill -0 "$pid" 2>/dev/null; do
-    row=$(one "SELECT run_id, step, coalesce(bar, phase), coalesce('~' || to_char(extract(epoch FROM eta), 'FM999990') || ' s left', '')
-      FROM migration_progress()")
+    # The server counts each phase of an index build from 0 to 100 %, so the phase is named.
+    row=$(one "SELECT run_id, step, coalesce(bar, phase), coalesce('~' || to_char(extract(epoch FROM eta), 'FM999990') || ' s left',
+      substring(phase FROM ': (?:building index: |waiting for )?(.*)'), '') FROM migration_progress()")
     if [ -n "$row" ]; then
       IFS=$'\t' read -r run current bar rest <<<"$row"
       read_done "$run"

@@ -60,9 +60,10 @@ std::string compare(const Target& t, const std::vector<std::string>& keys, const
 
 std::string block_batch(const Target& t, const std::string& leaf, long long from, long long to) {
   const std::string name = t.alias.empty() ? leaf : t.alias;
-  return statement(
-      t, leaf, true,
-      fmt::format("{}.ctid OPERATOR(pg_catalog.>=) '({},0)'::pg_catalog.tid AND {}.ctid OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid", name, from, name, to));
+  return statement(t, leaf, true,
+                   fmt::format("{}.ctid OPERATOR(pg_catalog.>=) '({},0)'::pg_catalog.tid AND {}.ctid "
+                               "OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid",
+                               name, from, name, to));
 }
 
 std::string key_bound(const Target& t, const std::vector<std::string>& keys, const std::vector<std::string>& low,

@@ -50,7 +50,8 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   if (oid == 0) return facts;
   Scope scope;
   // Rows are scaled from the last ANALYZE to the present size, as the planner does; partitions are summed up. Not by
-  // pg_partition_tree(), which keeps a lock on every partition: a caller that then waits would block the worker's DETACH.
+  // pg_partition_tree(), which keeps a lock on every partition: a caller that then waits would block the worker's
+  // DETACH.
   Rows rows = pg::query(
       "SELECT c.relkind, sum(CASE WHEN l.reltuples < 0 THEN (pg_catalog.pg_relation_size(l.oid) / 100)::double "
       "precision "
@@ -94,11 +95,12 @@ RelationFacts relation_facts(const std::string& quoted_name) {
 
 bool has_core_types(unsigned oid, const std::vector<std::string>& quoted_columns) {
   Scope scope;
-  return pg::query("SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN "
-                   "pg_catalog.pg_type b ON b.oid = t.typbasetype WHERE a.attrelid = $1::oid AND NOT a.attisdropped AND "
-                   "pg_catalog.quote_ident(a.attname) = ANY ($2::text[]) AND coalesce(b.typtype, t.typtype) <> 'e' AND "
-                   "coalesce(b.typnamespace, t.typnamespace) <> 'pg_catalog'::pg_catalog.regnamespace",
-                   {sql_int(oid), pg::sql_array(quoted_columns)})
+  return pg::query(
+             "SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN "
+             "pg_catalog.pg_type b ON b.oid = t.typbasetype WHERE a.attrelid = $1::oid AND NOT a.attisdropped AND "
+             "pg_catalog.quote_ident(a.attname) = ANY ($2::text[]) AND coalesce(b.typtype, t.typtype) <> 'e' AND "
+             "coalesce(b.typnamespace, t.typnamespace) <> 'pg_catalog'::pg_catalog.regnamespace",
+             {sql_int(oid), pg::sql_array(quoted_columns)})
       .empty();
 }
 
@@ -218,7 +220,9 @@ std::vector<IndexState> indexes_of(unsigned table, bool deep) {
            "c "
            "ON c.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE x.indrelid = "
            "$1::oid "
-           "OR ($2::boolean AND x.indrelid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) t)) "
+           "OR ($2::boolean AND x.indrelid IN (SELECT unnest(ARRAY[t.oid, t.reltoastrelid]) FROM pg_catalog.pg_class t "
+           "WHERE t.oid = $1::oid OR t.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) "
+           "p))) "
            "OR ($1::oid = 0 AND NOT x.indisvalid) "
            "ORDER BY x.indexrelid",
            {sql_int(table), pg::sql_bool(deep)})) {

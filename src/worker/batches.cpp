@@ -77,9 +77,11 @@ class Backfill {
       if (wanted_stop()) return false;
     }
     pg::in_transaction([&] {
+      if (job_.cursor_kind == "ctid") sweep();
       catalog::finish_job(job_.job_id);
       complete();
     });
+    pg::report_idle();
     return true;
   }
 
@@ -202,6 +204,20 @@ class Backfill {
     if (step_.crashes > 0) catalog::reset_crashes(run_.run_id);
     step_.crashes = 0;
     return more;
+  }
+
+  /// What an application updates while the blocks are gone through can move to blocks already passed, or behind the
+  /// last one, before it was filled. One statement over the whole table sees every such row: few are left to change,
+  /// and the scan for them blocks nobody.
+  void sweep() {
+    pg::report_activity(
+        fmt::format("migration run {} step {} job {}: last look", run_.run_id, step_.step, job_.job_id));
+    pg::lock_extension(pg::extension_oid());
+    script_sql(backfill::whole(target_));
+    job_.rows_done += changed_;
+    if (!catalog::advance_job(job_, run_.owner_epoch, 0)) {
+      throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", job_.job_id));
+    }
   }
 
   bool block_batch() {

@@ -44,9 +44,9 @@ MigrationError step_error(const StepText& step, int statement, const std::string
   std::string cure = hint;
   if (!cause.hint().empty()) cure = cause.hint() + (hint.empty() ? "" : "\n" + hint);
   return MigrationError(cause.state(),
-                        step.revision.empty()
-                            ? "backfill failed: " + cause.message()
-                            : fmt::format("step {} of revision \"{}\" failed: {}", step.step, step.revision, cause.message()),
+                        step.revision.empty() ? "backfill failed: " + cause.message()
+                                              : fmt::format("step {} of revision \"{}\" failed: {}", step.step,
+                                                            step.revision, cause.message()),
                         detail, cure);
 }
 
