@@ -21,6 +21,7 @@ WHERE c.relkind NOT IN ('S') ORDER BY c.relname COLLATE "C";
 SELECT DISTINCT coalesce(pn.nspname, cn.nspname) AS schema, m.classid::regclass AS of FROM member m
 LEFT JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid LEFT JOIN pg_namespace pn ON pn.oid = p.pronamespace
 LEFT JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid LEFT JOIN pg_namespace cn ON cn.oid = c.relnamespace
+WHERE m.objid NOT IN (SELECT t.oid FROM pg_type t WHERE m.classid = 'pg_type'::regclass AND (t.typrelid <> 0 OR t.typelem <> 0)) -- row types
 ORDER BY 2, 1;
 
 -- Without a comment: nothing.

@@ -36,10 +36,12 @@ SELECT migration_wait();
 SELECT count(*) FROM migration_log(2);
 SELECT count(*) > 0 AS kept FROM migration_log(1);
 -- The limits of the parameters.
+\set VERBOSITY sqlstate
 SET migration_ext.lock_timeout = 0;
 SET migration_ext.batch_target = '2min';
 SET migration_ext.lock_retries = -1;
 SET migration_ext.enabled = off;
+\set VERBOSITY default
 CREATE ROLE regress_mig_log;
 SET ROLE regress_mig_log;
 SET migration_ext.log_retention = 1;

@@ -7,6 +7,7 @@
 // search_path of Scope, so nothing a user created can shadow them.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>

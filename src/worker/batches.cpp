@@ -200,9 +200,12 @@ class Backfill {
     if (!catalog::advance_job(job_, run_.owner_epoch, elapsed)) {
       throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", job_.job_id));
     }
-    // It gets on between the crashes, so it is not what brings the server down.
-    if (step_.crashes > 0) catalog::reset_crashes(run_.run_id);
-    step_.crashes = 0;
+    // It gets on between the crashes, so it is not what brings the server down. At its end it gets nowhere any more, and
+    // what comes after the last batch may be what does.
+    if (more && step_.crashes > 0) {
+      catalog::reset_crashes(run_.run_id);
+      step_.crashes = 0;
+    }
     return more;
   }
 

@@ -47,9 +47,9 @@ is($new->sql('seen', 'SELECT count(*) FROM item WHERE n = 1'), $new->sql('seen',
 # Neither a restart with the launcher nor a resume without its number starts it.
 my $epoch = $new->sql('seen', 'SELECT max(owner_epoch) FROM migration_ext.run');
 $new->node->restart;
-$new->until_sql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'migration_ext launcher'", '1');
-# The probe of a later database comes after that of this one.
-$new->sql('postgres', "SELECT pg_stat_clear_snapshot()");
+# Idle: it has started a look into every database; then those looks have ended.
+ok($new->until_sql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'migration_ext launcher' AND state = 'idle'", '1'), 'launcher: has looked');
+$new->until_sql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'migration_ext executor'", '0');
 is($new->state('seen'), 'orphaned', 'launcher: still orphaned');
 my $r = $new->attempt('seen', 'SELECT migration_resume()');
 ok(!$r->{ok}, 'resume without a number is refused');

@@ -15,7 +15,8 @@ Target fill() {
 
 TEST(Batch, BlockRangesAreHalfOpen) {
   EXPECT_EQ(block_batch(fill(), "public.t", 10, 20),
-            "UPDATE ONLY public.t AS t SET c = 1 -- one\n WHERE t.ctid OPERATOR(pg_catalog.>=) '(10,0)'::pg_catalog.tid AND t.ctid OPERATOR(pg_catalog.<) "
+            "UPDATE ONLY public.t AS t SET c = 1 -- one\n WHERE t.ctid OPERATOR(pg_catalog.>=) "
+            "'(10,0)'::pg_catalog.tid AND t.ctid OPERATOR(pg_catalog.<) "
             "'(20,0)'::pg_catalog.tid AND (c IS NULL -- open\n)");
 }
 
