@@ -88,6 +88,18 @@ std::optional<JobRecord> load_job(long long job_id) {
   return j;
 }
 
+void replace_tables(const JobRecord& j) {
+  Scope scope;
+  pg::query(
+      "UPDATE migration_ext.job SET relation_oid = $2::oid, leaves = $3::oid[], leaf_blocks = $4::bigint[], leaf_files "
+      "= "
+      "$5::oid[], leaf = $6::integer, next_block = $7::bigint, blocks_done = $8::bigint, blocks_total = $9::bigint, "
+      "owner_epoch = 0 WHERE job_id = $1::bigint",
+      {sql_int(j.job_id), sql_int(j.relation_oid), number_array(j.leaves), number_array(j.leaf_blocks),
+       number_array(j.leaf_files), sql_int(j.leaf), sql_int(j.next_block), sql_int(j.blocks_done),
+       sql_int(j.blocks_total)});
+}
+
 void claim_job(long long job_id, long long epoch) {
   Scope scope;
   pg::query(

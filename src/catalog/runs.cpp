@@ -198,12 +198,23 @@ void set_run_state(long long run_id, const std::string& state, const Problem& p,
        pg::sql_bool(ended)});
 }
 
+void forget_oids(long long run_id) {
+  Scope scope;
+  pg::query(
+      "UPDATE migration_ext.step SET before_image = ARRAY(SELECT b FROM pg_catalog.unnest(before_image) b WHERE b IN "
+      "('present', 'absent')) WHERE run_id = $1::bigint AND state <> 'succeeded'",
+      {sql_int(run_id)});
+  pg::query("UPDATE migration_ext.job SET relation_oid = 0 WHERE run_id = $1::bigint AND state <> 'done'",
+            {sql_int(run_id)});
+}
+
 void adopt_run(long long run_id, const std::string& role, unsigned role_oid) {
   Scope scope;
   pg::query(
       "UPDATE migration_ext.run SET system_identifier = $2, database_oid = $3::oid, role_name = $4, role_oid = $5::oid "
       "WHERE run_id = $1::bigint",
       {sql_int(run_id), std::to_string(pg::system_identifier()), sql_int(pg::database_oid()), role, sql_int(role_oid)});
+  forget_oids(run_id);
 }
 
 void set_waiting(long long run_id, const std::string& waiting_for) {

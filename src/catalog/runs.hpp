@@ -68,6 +68,8 @@ long long claim_run(long long run_id, int pid);
 void set_run_state(long long run_id, const std::string& state, const Problem& problem, bool ended);
 /// Makes a run from elsewhere this database's own, for this role.
 void adopt_run(long long run_id, const std::string& role, unsigned role_oid);
+/// A run that came from elsewhere: OIDs in its unfinished steps and jobs mean nothing here and are looked up anew.
+void forget_oids(long long run_id);
 void set_waiting(long long run_id, const std::string& waiting_for);
 void set_desired(long long run_id, const std::string& desired, const std::string& role);
 /// {state, desired} of a run; empty strings when it is gone.

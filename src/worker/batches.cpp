@@ -94,6 +94,7 @@ class Backfill {
       auto stored = catalog::load_job(*step_.job_id);
       if (!stored) throw MigrationError(sqlstate::data_corrupted, fmt::format("job {} is gone", *step_.job_id));
       job_ = std::move(*stored);
+      if (job_.relation_oid == 0) find_tables_again();
     } else {
       create_job(change);
     }
@@ -106,6 +107,30 @@ class Backfill {
           "It was dropped while the backfill was under way.", fmt::format("SELECT migration_cancel({});", run_.run_id));
     }
     if (!whole_) catalog::claim_job(job_.job_id, run_.owner_epoch);
+  }
+
+  /// A job from another database (restored, cloned): the table is the one of that name here. A key cursor goes on where
+  /// it was; blocks have other contents now, so a cursor over blocks starts over, which is harmless.
+  void find_tables_again() {
+    pg::SettingsFrame frame;
+    apply_script_path(step_.script_path);
+    for (const std::string& setting : step_.settings) pg::run_statement(setting, false);
+    job_.relation_oid = catalog::resolve_relation(job_.relation);
+    if (job_.relation_oid == 0) return;
+    const std::vector<catalog::Leaf> leaves = catalog::leaves_of(job_.relation_oid);
+    job_.leaves.clear();
+    job_.leaf_blocks.clear();
+    job_.leaf_files.clear();
+    job_.blocks_total = 0;
+    for (const catalog::Leaf& leaf : leaves) {
+      job_.leaves.push_back(leaf.oid);
+      job_.leaf_blocks.push_back(leaf.blocks);
+      job_.leaf_files.push_back(leaf.file);
+      job_.blocks_total += leaf.blocks;
+    }
+    job_.leaf = 1;
+    job_.next_block = job_.blocks_done = 0;
+    catalog::replace_tables(job_);
   }
 
   void create_job(const RowChange& change) {
@@ -200,8 +225,8 @@ class Backfill {
     if (!catalog::advance_job(job_, run_.owner_epoch, elapsed)) {
       throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", job_.job_id));
     }
-    // It gets on between the crashes, so it is not what brings the server down. At its end it gets nowhere any more, and
-    // what comes after the last batch may be what does.
+    // It gets on between the crashes, so it is not what brings the server down. At its end it gets nowhere any more,
+    // and what comes after the last batch may be what does.
     if (more && step_.crashes > 0) {
       catalog::reset_crashes(run_.run_id);
       step_.crashes = 0;

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "catalog/leftovers.hpp"
+#include "pg/process.hpp"
 
 namespace migration {
 
@@ -63,6 +64,9 @@ catalog::RunRecord store_run(const PlannedRun& planned, const pg::Role& role, co
   catalog::insert_run(run, steps);
   for (const catalog::HalfDone& half : catalog::half_done_revisions()) {
     if ((half.direction == "upgrade") != planned.up) continue;
+    const auto source = catalog::load_run(half.run_id);
+    const bool from_elsewhere = !source || source->system_identifier != std::to_string(pg::system_identifier()) ||
+                                source->database_oid != pg::database_oid();
     std::size_t i = 0;
     for (const catalog::StepRecord& step : steps) {
       if (step.revision != half.revision) continue;
@@ -81,6 +85,7 @@ catalog::RunRecord store_run(const PlannedRun& planned, const pg::Role& role, co
       catalog::adopt_step(run.run_id, step.step, old, half.run_id);
       if (old.state != "succeeded") break;
     }
+    if (from_elsewhere) catalog::forget_oids(run.run_id);
   }
   catalog::supersede_runs(run.run_id);
   catalog::log_event({run.run_id, "", 0, "queued", role.name, -1, {}});
