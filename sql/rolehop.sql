@@ -21,7 +21,7 @@ CREATE TABLE hop (n serial, text text);
 GRANT SELECT ON hop TO PUBLIC;
 INSERT INTO hop (text) VALUES
   ('SET ROLE regress_mig_target'), ('SET LOCAL ROLE regress_mig_target'), ('RESET ROLE'), ('SET SESSION AUTHORIZATION regress_mig_target'), ('RESET SESSION AUTHORIZATION'),
-  ('SELECT set_config(''role'', ''regress_mig_target'', false)'), ('SELECT pg_catalog.set_config(''Role'', ''none'', true)'), ('SELECT set_config(''session_authorization'', ''regress_mig_target'', false)'),
+  ('SELECT set_config(''role'', ''regress_mig_target'', false)'), ('SELECT pg_catalog.set_config(''role'', ''none'', true)'), ('SELECT set_config(''session_authorization'', ''regress_mig_target'', false)'),
   ('DO $$BEGIN SET ROLE regress_mig_target; END$$'), ('DO $$BEGIN EXECUTE ''RE'' || ''SET ROLE''; END$$'), ('DO $$BEGIN RESET SESSION AUTHORIZATION; END$$'), ('DO $$BEGIN PERFORM set_config(''role'', ''none'', false); END$$'),
   ('SELECT hop_set()'), ('SELECT hop_config()'), ('SELECT hop_proconfig()'), ('SET SESSION ROLE NONE'), ('RESET ALL; SET role TO ''regress_mig_target'''),
   ('ALTER ROLE regress_mig_hop SET role = regress_mig_target; SET SESSION role TO regress_mig_target'), ('DO $$BEGIN BEGIN SET ROLE regress_mig_target; EXCEPTION WHEN OTHERS THEN INSERT INTO hop_log VALUES (current_user); RAISE; END; END$$');

@@ -3,6 +3,7 @@
 -- In a database of its own, because the extension is installed in this one.
 --
 SET client_min_messages = warning;
+\set SHOW_CONTEXT never
 CREATE DATABASE regression_mig_squat;
 SELECT current_database() AS here \gset
 \c regression_mig_squat
