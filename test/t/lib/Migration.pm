@@ -56,7 +56,9 @@ sub attempt
 	my ($out, $err) = ('', '');
 	my @cmd = ('psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never', '-d',
 		$self->conninfo($db, %o), '-f', '-');
-	my $ok = IPC::Run::run(\@cmd, '<', \$sql, '>', \$out, '2>', \$err, IPC::Run::timeout($o{timeout} || $deadline));
+	# While the server is down psql may end before it has read its input: a broken pipe is an attempt that failed.
+	my $ok = eval { IPC::Run::run(\@cmd, '<', \$sql, '>', \$out, '2>', \$err, IPC::Run::timeout($o{timeout} || $deadline)) };
+	die $@ if $@ && $@ !~ /Broken pipe/;
 	chomp $out;
 	return { ok => $ok ? 1 : 0, out => $out, err => $err, parse_error($err) };
 }
