@@ -180,9 +180,7 @@ std::optional<long long> join_active_run(unsigned function, const char* name, bo
         wait.resume();
         refuse_other_run(target);
       }
-      wait.resume();
       pg::report(NOTICE, "00000", fmt::format("joining run {} to {}", active->run_id, literal(target)));
-      wait.release();
       const catalog::RunRecord over = wait_until_over(wait, active->run_id, 0, nullptr);
       wait.resume();
       if (over.state == "succeeded") return over.run_id;

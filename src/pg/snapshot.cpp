@@ -149,10 +149,7 @@ WaitingCall::WaitingCall(Oid function, const char* name, const char* hint) : exc
     reason = "The statement does more than call the function, or calls it from another function or a cursor loop.";
   } else {
     release();
-    if (!TransactionIdIsValid(MyProc->xmin)) {
-      if (!IsTransactionBlock()) pg_call([] { let_waiters_go(); });
-      return;
-    }
+    if (!TransactionIdIsValid(MyProc->xmin)) return;
     resume();
     reason = "Another snapshot of this transaction stays open (a cursor, EXECUTE or a procedure).";
   }
@@ -169,7 +166,11 @@ WaitingCall::~WaitingCall() {
 
 void WaitingCall::release() {
   if (released_) return;
-  pg_call([] { release_portal_snapshots(ActivePortal->queryDesc); });
+  pg_call([] {
+    release_portal_snapshots(ActivePortal->queryDesc);
+    // Every time, not only at the start: a build may have met the snapshot of any look.
+    if (!TransactionIdIsValid(MyProc->xmin) && !IsTransactionBlock()) let_waiters_go();
+  });
   released_ = true;
   if (looking_) set_ignored(false);
   looking_ = false;
