@@ -37,60 +37,104 @@ std::string statement(const Target& t, const std::string& relation, bool only, c
   return sql;
 }
 
-std::string key_list(const Target& t, const std::vector<std::string>& keys) {
+std::string key_list(const Target& t, const Key& key) {
   std::string out;
-  for (const std::string& key : keys) out += (out.empty() ? "" : ", ") + name_of(t) + "." + key;
+  for (const KeyColumn& k : key) out += (out.empty() ? "" : ", ") + name_of(t) + "." + k.name;
   return out;
 }
 
-std::string value_list(const std::vector<std::string>& values) {
+std::string key_texts(const Target& t, const Key& key) {
   std::string out;
-  for (const std::string& value : values) out += (out.empty() ? "" : ", ") + literal(value);
+  for (const KeyColumn& k : key) {
+    out += fmt::format("{}{}.{}::pg_catalog.text", out.empty() ? "" : ", ", name_of(t), k.name);
+  }
   return out;
 }
 
-std::string compare(const Target& t, const std::vector<std::string>& keys, const char* op,
-                    const std::vector<std::string>& values) {
-  // Qualified where that is certain: an operator of the same name, found first on the script's path, must not be met.
-  const std::string qualified = t.core_keys ? fmt::format("OPERATOR(pg_catalog.{})", op) : op;
-  return fmt::format("({}) {} ({})", key_list(t, keys), qualified, value_list(values));
+std::string parameter(const KeyColumn& k, std::size_t number) {
+  return fmt::format("${}::{}", number, k.type);
+}
+
+/// (a, b) op ($first, ...). A row comparison takes one operator for all columns; where theirs differ (types of several
+/// schemas), it is spelled out.
+std::string compare(const Target& t, const Key& key, std::string KeyColumn::*op, std::size_t first) {
+  const auto same = [&](const KeyColumn& k) { return k.*op == key[0].*op; };
+  if (std::all_of(key.begin(), key.end(), same)) {
+    std::string values;
+    for (std::size_t i = 0; i < key.size(); ++i) values += (i == 0 ? "" : ", ") + parameter(key[i], first + i);
+    return fmt::format("({}) {} ({})", key_list(t, key), key[0].*op, values);
+  }
+  std::string out, equal;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    const bool last = i + 1 == key.size();
+    const std::string column = name_of(t) + "." + key[i].name;
+    const std::string value = parameter(key[i], first + i);
+    // Before the last column, "not above" and "above" are both decided by a strict comparison.
+    const std::string decides = last || op == &KeyColumn::greater
+                                    ? fmt::format("{} {} {}", column, key[i].*op, value)
+                                    : fmt::format("NOT ({} {} {})", column, key[i].greater, value) +
+                                          fmt::format(" AND NOT ({} {} {})", column, key[i].equal, value);
+    out += fmt::format("{}({}{})", out.empty() ? "" : " OR ", equal, decides);
+    equal += fmt::format("{} {} {} AND ", column, key[i].equal, value);
+  }
+  return "(" + out + ")";
 }
 
 }  // namespace
 
-std::string block_batch(const Target& t, const std::string& leaf, long long from, long long to) {
-  const std::string name = t.alias.empty() ? leaf : t.alias;
-  return statement(t, leaf, true,
-                   fmt::format("{}.ctid OPERATOR(pg_catalog.>=) '({},0)'::pg_catalog.tid AND {}.ctid "
-                               "OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid",
-                               name, from, name, to));
+namespace {
+
+/// The range of a leaf's blocks, as row ids.
+std::string block_range(const std::string& name) {
+  return fmt::format("{0}.ctid OPERATOR(pg_catalog.>=) $1 AND {0}.ctid OPERATOR(pg_catalog.<) $2", name);
 }
 
-std::string key_bound(const Target& t, const std::vector<std::string>& keys, const std::vector<std::string>& low,
-                      const std::vector<std::string>& end, long long rows) {
-  std::string columns;
-  for (const std::string& key : keys)
-    columns += fmt::format("{}{}.{}::pg_catalog.text", columns.empty() ? "" : ", ", name_of(t), key);
-  std::string where = compare(t, keys, "<=", end);
-  if (!low.empty()) where += " AND " + compare(t, keys, ">", low);
-  return fmt::format("SELECT {} FROM {}{} WHERE {} ORDER BY {} OFFSET {} LIMIT 1", columns, t.relation,
-                     t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, keys), rows - 1);
+const std::string& leaf_name(const Target& t, const std::string& leaf) {
+  return t.alias.empty() ? leaf : t.alias;
 }
 
-std::string key_batch(const Target& t, const std::vector<std::string>& keys, const std::vector<std::string>& low,
-                      const std::vector<std::string>& high) {
-  std::string where = compare(t, keys, "<=", high);
-  if (!low.empty()) where += " AND " + compare(t, keys, ">", low);
+}  // namespace
+
+std::string block_batch(const Target& t, const std::string& leaf) {
+  return statement(t, leaf, true, block_range(leaf_name(t, leaf)));
+}
+
+std::string block_rows(const Target& t, const std::string& leaf) {
+  const std::string& name = leaf_name(t, leaf);
+  std::string sql = fmt::format("SELECT {}.ctid FROM ONLY {}{} WHERE {}", name, leaf,
+                                t.alias.empty() ? "" : " AS " + t.alias, block_range(name));
+  if (!t.condition.empty()) sql += " AND (" + t.condition + "\n)";
+  return sql;
+}
+
+std::string row_batch(const Target& t, const std::string& leaf, bool again) {
+  std::string sql =
+      statement(t, leaf, true, fmt::format("{}.ctid OPERATOR(pg_catalog.=) ANY ($1)", leaf_name(t, leaf)));
+  if (again) sql += t.condition.empty() ? " RETURNING true" : " RETURNING (" + t.condition + "\n)";
+  return sql;
+}
+
+std::string key_bound(const Target& t, const Key& key, bool from_start) {
+  const std::size_t end = from_start ? 1 : key.size() + 1;
+  std::string where = compare(t, key, &KeyColumn::less_equal, end);
+  if (!from_start) where += " AND " + compare(t, key, &KeyColumn::greater, 1);
+  return fmt::format("SELECT {} FROM {}{} WHERE {} ORDER BY {} OFFSET ${}::pg_catalog.int8 LIMIT 1", key_texts(t, key),
+                     t.relation, t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key), end + key.size());
+}
+
+std::string key_batch(const Target& t, const Key& key, bool from_start) {
+  const std::size_t high = from_start ? 1 : key.size() + 1;
+  std::string where = compare(t, key, &KeyColumn::less_equal, high);
+  if (!from_start) where += " AND " + compare(t, key, &KeyColumn::greater, 1);
   return statement(t, t.relation, false, where);
 }
 
-std::string last_key(const Target& t, const std::vector<std::string>& keys) {
-  std::string columns, order;
-  for (const std::string& key : keys) {
-    columns += fmt::format("{}{}.{}::pg_catalog.text", columns.empty() ? "" : ", ", name_of(t), key);
-    order += fmt::format("{}{}.{} DESC", order.empty() ? "" : ", ", name_of(t), key);
+std::string last_key(const Target& t, const Key& key) {
+  std::string order;
+  for (const KeyColumn& k : key) {
+    order += fmt::format("{}{}.{} DESC", order.empty() ? "" : ", ", name_of(t), k.name);
   }
-  return fmt::format("SELECT {} FROM {}{} ORDER BY {} LIMIT 1", columns, t.relation,
+  return fmt::format("SELECT {} FROM {}{} ORDER BY {} LIMIT 1", key_texts(t, key), t.relation,
                      t.alias.empty() ? "" : " AS " + t.alias, order);
 }
 

@@ -11,26 +11,37 @@
 
 namespace migration::backfill {
 
+/// A column of a keyset cursor with what compares it, all qualified: nothing found on a user's search_path is met.
+struct KeyColumn {
+  std::string name;                        ///< quoted
+  std::string type;                        ///< as a cast needs it: pg_catalog.int8
+  std::string less_equal, equal, greater;  ///< OPERATOR(pg_catalog.<=), ...
+};
+using Key = std::vector<KeyColumn>;
+
 struct Target {
   bool deletes = false;
   std::string relation;     ///< quoted, qualified
   std::string alias;        ///< quoted; empty: none
   std::string assignments;  ///< SET list; empty for DELETE
   std::string condition;    ///< empty: all rows
-  bool core_keys = false;   ///< the key's types are the server's own, so their operators are in pg_catalog
 };
 
-/// UPDATE/DELETE ONLY `leaf` for blocks [from, to).
-std::string block_batch(const Target& target, const std::string& leaf, long long from, long long to);
+/// UPDATE/DELETE ONLY `leaf` for row ids in [$1, $2), both tid.
+std::string block_batch(const Target& target, const std::string& leaf);
+/// The ids of the rows in [$1, $2) that need the change.
+std::string block_rows(const Target& target, const std::string& leaf);
+/// UPDATE/DELETE ONLY `leaf` for the row ids in $1, a tid[]. With `again`, returns the condition over each new row.
+std::string row_batch(const Target& target, const std::string& leaf, bool again = false);
 
-/// The key `rows` rows above `low` (exclusive; empty = from the start) and not above `end`; no row when fewer are left.
-std::string key_bound(const Target& target, const std::vector<std::string>& keys, const std::vector<std::string>& low,
-                      const std::vector<std::string>& end, long long rows);
-/// UPDATE/DELETE for keys in (low, high].
-std::string key_batch(const Target& target, const std::vector<std::string>& keys, const std::vector<std::string>& low,
-                      const std::vector<std::string>& high);
+/// Keys as text, one parameter each: a bound's columns are $first, $first + 1, ...
+/// The greatest key of the first `$last` rows (a bigint as text) above `low` ($1..., unless `from_start`) and not above
+/// `end`; no row when fewer are left. Parameters: [low], end, offset.
+std::string key_bound(const Target& target, const Key& key, bool from_start);
+/// UPDATE/DELETE for keys in (low, high]. Parameters: [low], high.
+std::string key_batch(const Target& target, const Key& key, bool from_start);
 /// The greatest key of the table, as text.
-std::string last_key(const Target& target, const std::vector<std::string>& keys);
+std::string last_key(const Target& target, const Key& key);
 /// The whole change as one statement.
 std::string whole(const Target& target);
 

@@ -93,15 +93,60 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   return facts;
 }
 
-bool has_core_types(unsigned oid, const std::vector<std::string>& quoted_columns) {
+backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_columns) {
+  backfill::Key key;
   Scope scope;
-  return pg::query(
-             "SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN "
-             "pg_catalog.pg_type b ON b.oid = t.typbasetype WHERE a.attrelid = $1::oid AND NOT a.attisdropped AND "
-             "pg_catalog.quote_ident(a.attname) = ANY ($2::text[]) AND coalesce(b.typtype, t.typtype) <> 'e' AND "
-             "coalesce(b.typnamespace, t.typnamespace) <> 'pg_catalog'::pg_catalog.regnamespace",
-             {sql_int(oid), pg::sql_array(quoted_columns)})
-      .empty();
+  for (const std::string& column : quoted_columns) {
+    // Operators of the default btree order of the column's type: of its base type when it is a domain, of the type it
+    // is stored like (varchar: text), of anyenum and its kin for families of types.
+    Rows rows = pg::query(
+        "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.array_agg(pg_catalog.format("
+        "'OPERATOR(%I.%s)', n.nspname, o.oprname) ORDER BY m.amopstrategy) FROM pg_catalog.pg_attribute a "
+        "CROSS JOIN LATERAL (WITH RECURSIVE base(oid) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM base "
+        "JOIN pg_catalog.pg_type t ON t.oid = base.oid WHERE t.typtype = 'd') SELECT t.oid, t.typtype, t.typcategory "
+        "FROM base JOIN pg_catalog.pg_type t ON t.oid = base.oid WHERE t.typtype <> 'd') b "
+        "CROSS JOIN LATERAL (SELECT k.opcfamily, k.opcintype FROM pg_catalog.pg_opclass k JOIN pg_catalog.pg_am am "
+        "ON am.oid = k.opcmethod WHERE am.amname = 'btree' AND k.opcdefault AND (k.opcintype = b.oid OR "
+        "k.opcintype = CASE WHEN b.typtype = 'e' THEN 'pg_catalog.anyenum'::pg_catalog.regtype WHEN b.typtype = 'r' "
+        "THEN 'pg_catalog.anyrange'::pg_catalog.regtype WHEN b.typtype = 'm' THEN "
+        "'pg_catalog.anymultirange'::pg_catalog.regtype WHEN b.typcategory = 'A' THEN "
+        "'pg_catalog.anyarray'::pg_catalog.regtype WHEN b.typtype = 'c' THEN 'pg_catalog.record'::pg_catalog.regtype "
+        "END OR EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE c.castsource = b.oid AND c.casttarget = k.opcintype "
+        "AND c.castmethod = 'b' AND c.castcontext = 'i')) ORDER BY k.opcintype <> b.oid, k.opcintype LIMIT 1) f "
+        "JOIN pg_catalog.pg_amop m ON m.amopfamily = f.opcfamily AND m.amoplefttype = f.opcintype AND "
+        "m.amoprighttype = f.opcintype AND m.amopstrategy IN (2, 3, 5) JOIN pg_catalog.pg_operator o "
+        "ON o.oid = m.amopopr JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace "
+        "WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND "
+        "pg_catalog.quote_ident(a.attname) = $2 GROUP BY 1",
+        {sql_int(oid), column});
+    std::vector<std::string> operators;
+    if (!rows.empty()) operators = pg::parse_array(rows[0][1]);
+    if (operators.size() != 3) {
+      throw MigrationError(sqlstate::undefined_object, fmt::format("column {} has no order to go by", column),
+                           "A backfill by key needs a column with a default btree operator class.");
+    }
+    key.push_back({column, pg::text_or_empty(rows[0][0]), operators[0], operators[1], operators[2]});
+  }
+  return key;
+}
+
+std::string horizon_holder() {
+  Scope scope;
+  Rows rows = pg::query(
+      "SELECT what FROM (SELECT pg_catalog.format('process %s of %I (application \"%s\", %s for %s)', a.pid, "
+      "a.usename, "
+      "a.application_name, a.state, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.xact_start)), "
+      "greatest(pg_catalog.age(a.backend_xmin), pg_catalog.age(a.backend_xid)) FROM "
+      "pg_catalog.pg_stat_activity a WHERE a.pid <> pg_catalog.pg_backend_pid() AND "
+      "(a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL) UNION ALL "
+      "SELECT pg_catalog.format('prepared transaction %L', p.gid), pg_catalog.age(p.transaction) FROM "
+      "pg_catalog.pg_prepared_xacts p UNION ALL "
+      "SELECT pg_catalog.format('replication slot %I', s.slot_name), "
+      "greatest(pg_catalog.age(s.xmin), pg_catalog.age(s.catalog_xmin)) FROM "
+      "pg_catalog.pg_replication_slots s WHERE s.xmin IS NOT NULL UNION ALL "
+      "SELECT pg_catalog.format('standby %s', r.application_name), pg_catalog.age(r.backend_xmin) FROM "
+      "pg_catalog.pg_stat_replication r WHERE r.backend_xmin IS NOT NULL) h(what, age) ORDER BY age DESC LIMIT 1");
+  return rows.empty() ? std::string() : pg::text_or_empty(rows[0][0]);
 }
 
 namespace {

@@ -8,14 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "backfill/batch.hpp"
 #include "plan/plan.hpp"
 
 namespace migration::catalog {
 
 /// OID of a relation by quoted name under the current search_path, 0 when there is none.
 unsigned resolve_relation(const std::string& quoted_name);
-/// Are all these columns of types of the server itself (or enums, or domains over either)?
-bool has_core_types(unsigned oid, const std::vector<std::string>& quoted_columns);
+/// The columns of a key with their types and operators of the default order. Errors: 42703, 42883.
+backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_columns);
 /// schema-qualified, quoted name of a relation; empty when gone.
 std::string relation_name(unsigned oid);
 RelationFacts relation_facts(const std::string& quoted_name);
@@ -23,6 +24,10 @@ RelationFacts relation_facts(const std::string& quoted_name);
 /// What would be lost by a statement of a downgrade, in words; empty when nothing.
 /// Example: table "users" holds rows (about 1200).
 std::vector<std::string> losses_of(const Statement& s);
+
+/// Who keeps dead rows of this database from being pruned longest, in words; empty when nobody is older than this
+/// transaction.
+std::string horizon_holder();
 
 struct InvalidIndex {
   std::string name, table;

@@ -17,6 +17,8 @@ extern "C" {
 #include "tcop/pquery.h"
 #include "utils/acl.h"
 #include "utils/portal.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 }
 
 // 16 moved VARDATA and its kin out of postgres.h.
@@ -84,6 +86,15 @@ inline bool compat_enforced([[maybe_unused]] const Constraint* constraint) {
   return constraint->is_enforced;
 #else
   return true;
+#endif
+}
+
+/// Columns whose change keeps an update from being HOT; from 16 on, those of summarizing indexes (BRIN) do not.
+inline Bitmapset* compat_hot_blocking(Relation relation) {
+#if PG_VERSION_NUM >= 160000
+  return RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_HOT_BLOCKING);
+#else
+  return RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_ALL);
 #endif
 }
 

@@ -11,33 +11,67 @@ Target fill() {
   return Target{false, "public.t", "t", "c = 1 -- one", "c IS NULL -- open"};
 }
 
+KeyColumn column(const std::string& name, const std::string& schema = "pg_catalog") {
+  const auto op = [&](const char* o) { return "OPERATOR(" + schema + "." + o + ")"; };
+  return KeyColumn{name, "text", op("<="), op("="), op(">")};
+}
+
 }  // namespace
 
 TEST(Batch, BlockRangesAreHalfOpen) {
-  EXPECT_EQ(block_batch(fill(), "public.t", 10, 20),
-            "UPDATE ONLY public.t AS t SET c = 1 -- one\n WHERE t.ctid OPERATOR(pg_catalog.>=) "
-            "'(10,0)'::pg_catalog.tid AND t.ctid OPERATOR(pg_catalog.<) "
-            "'(20,0)'::pg_catalog.tid AND (c IS NULL -- open\n)");
+  EXPECT_EQ(block_batch(fill(), "public.t"),
+            "UPDATE ONLY public.t AS t SET c = 1 -- one\n WHERE t.ctid OPERATOR(pg_catalog.>=) $1 AND t.ctid "
+            "OPERATOR(pg_catalog.<) $2 AND (c IS NULL -- open\n)");
+  EXPECT_EQ(block_rows(fill(), "public.t"),
+            "SELECT t.ctid FROM ONLY public.t AS t WHERE t.ctid OPERATOR(pg_catalog.>=) $1 AND t.ctid "
+            "OPERATOR(pg_catalog.<) $2 AND (c IS NULL -- open\n)");
+}
+
+TEST(Batch, ChosenRowsAreAskedAgainWhetherTheyNeedIt) {
+  EXPECT_EQ(row_batch(fill(), "public.t"),
+            "UPDATE ONLY public.t AS t SET c = 1 -- one\n WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND (c IS NULL "
+            "-- open\n)");
+  const std::string again = row_batch(fill(), "public.t", true);
+  EXPECT_TRUE(again.ends_with(" RETURNING (c IS NULL -- open\n)")) << again;
 }
 
 TEST(Batch, KeyRangesExcludeTheirLowEndAndIncludeTheirHighEnd) {
-  const std::string sql = key_batch(fill(), {"a", "b"}, {"1", "x'y"}, {"2", "z"});
-  EXPECT_NE(sql.find("(t.a, t.b) <= ('2', 'z') AND (t.a, t.b) > ('1', 'x''y')"), std::string::npos) << sql;
+  const std::string sql = key_batch(fill(), {column("a"), column("b")}, false);
+  EXPECT_NE(sql.find("(t.a, t.b) OPERATOR(pg_catalog.<=) ($3::text, $4::text) AND (t.a, t.b) "
+                     "OPERATOR(pg_catalog.>) ($1::text, $2::text)"),
+            std::string::npos)
+      << sql;
+}
+
+TEST(Batch, OperatorsOfSeveralSchemasAreSpelledOut) {
+  const std::string sql = key_batch(fill(), {column("a", "x"), column("b")}, true);
+  EXPECT_NE(sql.find("((NOT (t.a OPERATOR(x.>) $1::text) AND NOT (t.a OPERATOR(x.=) $1::text)) OR (t.a OPERATOR(x.=) "
+                     "$1::text AND t.b OPERATOR(pg_catalog.<=) $2::text))"),
+            std::string::npos)
+      << sql;
 }
 
 TEST(Batch, TheFirstKeyRangeHasNoLowEnd) {
-  const std::string sql = key_batch(fill(), {"a"}, {}, {"2"});
-  EXPECT_EQ(sql.find('>'), std::string::npos) << sql;
+  const std::string sql = key_batch(fill(), {column("a")}, true);
+  EXPECT_EQ(sql.find(".>)"), std::string::npos) << sql;
+  EXPECT_EQ(sql.find("$2"), std::string::npos) << sql;
+}
+
+TEST(Batch, BoundsCountFromTheLowEnd) {
+  const std::string sql = key_bound(fill(), {column("a")}, false);
+  EXPECT_EQ(sql,
+            "SELECT t.a::pg_catalog.text FROM public.t AS t WHERE (t.a) OPERATOR(pg_catalog.<=) ($2::text) AND (t.a) "
+            "OPERATOR(pg_catalog.>) ($1::text) ORDER BY t.a OFFSET $3::pg_catalog.int8 LIMIT 1");
 }
 
 TEST(Batch, DeletesHaveNoAssignments) {
   Target t = fill();
   t.deletes = true;
-  EXPECT_EQ(block_batch(t, "public.t", 0, 1).rfind("DELETE FROM ONLY public.t AS t WHERE", 0), 0U);
+  EXPECT_EQ(block_batch(t, "public.t").rfind("DELETE FROM ONLY public.t AS t WHERE", 0), 0U);
 }
 
 TEST(Batch, ACommentInATextEndsWithItsLine) {
-  const std::string sql = key_batch(fill(), {"a"}, {}, {"2"});
+  const std::string sql = key_batch(fill(), {column("a")}, true);
   EXPECT_NE(sql.find("-- one\n WHERE"), std::string::npos) << sql;
   EXPECT_NE(sql.find("-- open\n)"), std::string::npos) << sql;
 }

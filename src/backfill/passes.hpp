@@ -1,0 +1,56 @@
+// How many rows of a page one pass takes.
+//
+// What: the arithmetic of backfilling a window of blocks in several passes. Pass 0 moves a share of the rows of a full
+// page away; once these are dead, pruning frees their room, and each later pass updates as many rows as fit into it, in
+// place (HOT): no index is written, the table keeps its size. Why a share and not all: each row moved costs a write in
+// every index and a place on another page; each pass costs a look at the page. With n rows on a page, k passes, m for
+// the price of moving a row and p for that of pruning a page once, a page costs about m n / k + p k, which is least at
+// k = sqrt(m n / p); measured on PostgreSQL 15, m is about 2-4 us and p about 5-7 us, so for 60 rows k is 4 to 8.
+// Invariants: the smallest pass takes a row from each page that has rows left, so a window ends. Pure: no server here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace migration::backfill {
+
+struct PassPlan {
+  int passes = 8;     ///< k: pass 0 moves at most 1/k of the rows of a full page
+  int growth = 8;     ///< bytes a new version is longer than the old one
+  bool force = true;  ///< take rows from pages without room, too: they move to other pages
+  bool all = false;   ///< one pass: take everything that is left
+};
+
+/// Least passes worth their name, and most.
+constexpr int least_passes = 2, most_passes = 64;
+
+/// Bytes a new version of `length` bytes takes, with its line pointer; `align` is the server's MAXALIGN, 8.
+constexpr int room_of(int length, int growth) {
+  return ((length + growth + 7) & ~7) + 4;
+}
+
+/// How many of the `n` rows with these lengths fit into `free` bytes (line pointers counted), in order.
+inline int rows_that_fit(const std::uint16_t* lengths, int n, long long free, int growth) {
+  int taken = 0;
+  while (taken < n) {
+    const int room = room_of(lengths[taken], growth);
+    if (room > free) break;
+    free -= room;
+    ++taken;
+  }
+  return taken;
+}
+
+/// Rows a pass moves away from a page without room, of `todo` rows it had at first.
+constexpr int rows_to_move(int todo, int passes) {
+  return passes <= 1 ? todo : (todo + passes - 1) / passes;
+}
+
+/// Number of passes for pages of `rows` rows of which `todo` need the change; `free` bytes are free on an average page
+/// and `row_bytes` is the size of a row. 1 when passes cannot pay: too few rows on a page, or all fit at once.
+int choose_passes(long long rows, long long todo, long long free, long long row_bytes);
+
+/// Is the measured share of in-place updates too small for passes to pay?
+bool passes_fail(std::size_t stayed, std::size_t left);
+
+}  // namespace migration::backfill

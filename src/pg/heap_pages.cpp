@@ -1,0 +1,252 @@
+// Room on heap pages; see heap_pages.hpp.
+#include "pg/heap_pages.hpp"
+
+#include <algorithm>
+
+#include "pg/compat.hpp"
+
+extern "C" {
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "storage/bufmgr.h"
+#include "storage/bufpage.h"
+#include "storage/freespace.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+}
+
+namespace migration::pg {
+
+Window make_window(std::vector<RowId> ids) {
+  const auto before = [](const RowId& a, const RowId& b) {
+    return a.block != b.block ? a.block < b.block : a.offset < b.offset;
+  };
+  if (!std::is_sorted(ids.begin(), ids.end(), before)) std::sort(ids.begin(), ids.end(), before);
+  Window window;
+  window.offsets.reserve(ids.size());
+  for (const RowId& id : ids) {
+    if (window.pages.empty() || window.pages.back().block != id.block) {
+      WindowPage page;
+      page.block = id.block;
+      page.first = static_cast<std::uint32_t>(window.offsets.size());
+      window.pages.push_back(page);
+    }
+    ++window.pages.back().count;
+    window.offsets.push_back(id.offset);
+  }
+  window.lengths.resize(window.offsets.size());
+  window.open = ids.size();
+  return window;
+}
+
+namespace {
+
+/// What choose_rows works on, as plain data that may be jumped over.
+struct Work {
+  WindowPage* pages;
+  std::size_t n_pages;
+  const std::uint16_t* offsets;
+  std::uint16_t* lengths;
+  RowId* ids;
+  backfill::PassPlan plan;
+};
+
+/// How the first row of the last pass came out.
+void sample_last(Page page, const WindowPage& p, const Work& w, PassLook& look) {
+  if (p.done == p.previous) return;
+  const std::size_t at = p.first + p.previous;
+  const OffsetNumber offset = w.offsets[at];
+  if (offset > PageGetMaxOffsetNumber(page)) {
+    ++look.left;
+    return;
+  }
+  ItemId item = PageGetItemId(page, offset);
+  if (ItemIdIsRedirected(item)) {
+    const OffsetNumber to = ItemIdGetRedirect(item);
+    ItemId target = to <= PageGetMaxOffsetNumber(page) ? PageGetItemId(page, to) : nullptr;
+    ++look.stayed;
+    if (target != nullptr && ItemIdIsNormal(target)) {
+      look.growth += static_cast<long long>(ItemIdGetLength(target)) - w.lengths[at];
+    }
+  } else if (ItemIdIsNormal(item)) {
+    auto* header = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item));
+    if (HeapTupleHeaderIsHotUpdated(header)) {
+      ++look.stayed;
+    } else {
+      ++look.left;
+    }
+  } else {
+    ++look.left;
+  }
+}
+
+/// Is there a row of the last pass that pruning could not take away yet?
+bool unpruned(Page page, const WindowPage& p, const Work& w) {
+  if (p.done == p.previous) return false;
+  const OffsetNumber offset = w.offsets[p.first + p.previous];
+  return offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(PageGetItemId(page, offset));
+}
+
+void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
+  sample_last(page, p, w, look);
+  const bool blocked = unpruned(page, p, w);
+  const OffsetNumber last = PageGetMaxOffsetNumber(page);
+  // PageGetHeapFreeSpace() has taken off one line pointer already; room_of() counts one for each row.
+  long long free = static_cast<long long>(PageGetHeapFreeSpace(page));
+  if (free > 0) free += static_cast<long long>(sizeof(ItemIdData));
+  const bool first = p.done == 0;
+  p.previous = p.done;
+  const int moves = w.plan.all ? p.count : backfill::rows_to_move(p.count - p.done, first ? w.plan.passes : 8);
+  int fit = 0, forced = 0;
+  bool full = false;
+  while (p.done < p.count) {
+    const std::size_t at = p.first + p.done;
+    const OffsetNumber offset = w.offsets[at];
+    ItemId item = offset <= last ? PageGetItemId(page, offset) : nullptr;
+    if (item == nullptr || !ItemIdIsNormal(item)) {
+      // Deleted or updated meanwhile: whoever did it made a version that the last look over the table will see.
+      ++p.done;
+      continue;
+    }
+    const int length = static_cast<int>(ItemIdGetLength(item));
+    const int room = backfill::room_of(length, w.plan.growth);
+    if (!full && room <= free) {
+      free -= room;
+      ++fit;
+    } else {
+      full = true;
+      // A later pass moves rows only from a page on which nothing fits any more.
+      const bool may_move = w.plan.force && !blocked && (first || fit == 0) && fit + forced < moves;
+      if (!w.plan.all && !may_move) break;
+      ++forced;
+    }
+    w.lengths[at] = static_cast<std::uint16_t>(length);
+    w.ids[look.chosen++] = RowId{p.block, offset};
+    ++p.done;
+  }
+  look.forced += static_cast<std::size_t>(forced);
+  if (p.done < p.count) {
+    ++look.waiting;
+    if (blocked && fit + forced == 0) ++look.blocked;
+  }
+}
+
+}  // namespace
+
+PassLook choose_rows(unsigned leaf, Window& window, const backfill::PassPlan& plan, std::vector<RowId>& ids) {
+  ids.resize(window.open);
+  Work work{window.pages.data(), window.pages.size(), window.offsets.data(), window.lengths.data(), ids.data(), plan};
+  const PassLook look = pg_call([&] {
+    PassLook seen;
+    Relation relation = table_open(leaf, AccessShareLock);
+    const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+    for (std::size_t i = 0; i < work.n_pages; ++i) {
+      WindowPage& p = work.pages[i];
+      if (p.previous == p.count) continue;
+      if (p.block >= blocks) {
+        p.previous = p.done = p.count;
+        continue;
+      }
+      CHECK_FOR_INTERRUPTS();
+      Buffer buffer = ReadBuffer(relation, p.block);
+      heap_page_prune_opt(relation, buffer);
+      LockBuffer(buffer, BUFFER_LOCK_SHARE);
+      choose_on_page(BufferGetPage(buffer), p, work, seen);
+      UnlockReleaseBuffer(buffer);
+    }
+    table_close(relation, NoLock);
+    return seen;
+  });
+  std::size_t open = 0;
+  for (const WindowPage& p : window.pages) open += p.count - p.done;
+  window.open = open;
+  ids.resize(look.chosen);
+  return look;
+}
+
+void give_room_back(unsigned leaf, const Window& window) {
+  if (window.pages.empty()) return;
+  const WindowPage* pages = window.pages.data();
+  const std::size_t n = window.pages.size();
+  pg_call([&] {
+    Relation relation = table_open(leaf, AccessShareLock);
+    const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+    BlockNumber from = InvalidBlockNumber, to = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const BlockNumber block = pages[i].block;
+      if (block >= blocks) continue;
+      CHECK_FOR_INTERRUPTS();
+      Buffer buffer = ReadBuffer(relation, block);
+      heap_page_prune_opt(relation, buffer);
+      LockBuffer(buffer, BUFFER_LOCK_SHARE);
+      const Size free = PageGetHeapFreeSpace(BufferGetPage(buffer));
+      UnlockReleaseBuffer(buffer);
+      RecordPageWithFreeSpace(relation, block, free);
+      if (from == InvalidBlockNumber || block < from) from = block;
+      if (block >= to) to = block + 1;
+    }
+    if (from != InvalidBlockNumber) FreeSpaceMapVacuumRange(relation, from, to);
+    table_close(relation, NoLock);
+  });
+}
+
+namespace {
+
+bool updates_indexes(Relation relation, const char* const* columns, std::size_t n) {
+  Bitmapset* indexed = compat_hot_blocking(relation);
+  for (std::size_t i = 0; i < n; ++i) {
+    const AttrNumber attribute = get_attnum(RelationGetRelid(relation), columns[i]);
+    if (attribute > 0 && bms_is_member(attribute - FirstLowInvalidHeapAttributeNumber, indexed)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
+  std::vector<const char*> names;
+  for (const std::string& column : columns) names.push_back(column.c_str());
+  const char* const* raw = names.data();
+  const std::size_t n = names.size();
+  return pg_call([&] {
+    HeapShape shape;
+    Relation relation = table_open(leaf, AccessShareLock);
+    shape.heap = relation->rd_tableam == GetHeapamTableAmRoutine();
+    shape.indexed = updates_indexes(relation, raw, n);
+    if (shape.heap) {
+      const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+      constexpr BlockNumber samples = 16;
+      long long pages = 0, rows = 0, bytes = 0, free = 0;
+      for (BlockNumber i = 0; i < samples && i < blocks; ++i) {
+        const BlockNumber block = blocks <= samples ? i : static_cast<BlockNumber>(std::uint64_t{blocks} * i / samples);
+        Buffer buffer = ReadBuffer(relation, block);
+        LockBuffer(buffer, BUFFER_LOCK_SHARE);
+        Page page = BufferGetPage(buffer);
+        if (!PageIsNew(page)) {
+          ++pages;
+          free += static_cast<long long>(PageGetHeapFreeSpace(page));
+          const OffsetNumber last = PageGetMaxOffsetNumber(page);
+          for (OffsetNumber o = FirstOffsetNumber; o <= last; ++o) {
+            ItemId item = PageGetItemId(page, o);
+            if (!ItemIdIsNormal(item)) continue;
+            ++rows;
+            bytes += MAXALIGN(ItemIdGetLength(item)) + static_cast<long long>(sizeof(ItemIdData));
+          }
+        }
+        UnlockReleaseBuffer(buffer);
+      }
+      if (pages > 0) {
+        shape.free_bytes = free / pages;
+        shape.rows = rows / pages;
+        shape.row_bytes = rows > 0 ? bytes / rows : 0;
+      }
+    }
+    table_close(relation, NoLock);
+    return shape;
+  });
+}
+
+}  // namespace migration::pg

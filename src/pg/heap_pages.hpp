@@ -1,0 +1,68 @@
+// Looking into heap pages: how much room there is, which row versions could be updated in place.
+//
+// What: choose_rows() walks the pages of a window before a pass of a backfill: prunes what is dead, reads the free
+// space, and picks the rows whose new versions fit on their own page. Why pages and not SQL: an update is HOT (no index
+// is written) only when the new version fits on the page of the old one, and only the page knows its room; a TID scan
+// never prunes by itself, and a sequential one looks at every row in every pass. Invariants: pages are only read and
+// pruned by the server's own heap_page_prune_opt(), nothing is written here; what is picked is a proposal, the UPDATE
+// that follows sees by itself which versions are visible and still need it. Locks: AccessShareLock on the table to the
+// end of the transaction; one buffer at a time, pinned and share-locked. Memory: the caller's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backfill/passes.hpp"
+#include "pg/prepared.hpp"
+
+namespace migration::pg {
+
+/// One page of a window and its rows that need the backfill, as line pointers offsets[first .. first + count).
+struct WindowPage {
+  std::uint32_t block = 0;
+  std::uint32_t first = 0;
+  std::uint16_t count = 0;
+  std::uint16_t done = 0;      ///< rows chosen so far
+  std::uint16_t previous = 0;  ///< rows chosen before the last pass
+};
+
+struct Window {
+  std::vector<WindowPage> pages;
+  std::vector<std::uint16_t> offsets;
+  std::vector<std::uint16_t> lengths;  ///< of the old versions when they were chosen
+  std::size_t open = 0;                ///< rows not chosen yet
+};
+
+/// Groups row ids (in block order or not) by page.
+Window make_window(std::vector<RowId> ids);
+
+struct PassLook {
+  std::size_t chosen = 0;
+  std::size_t forced = 0;   ///< of these, rows that will not fit and move to other pages
+  std::size_t blocked = 0;  ///< pages with dead rows that cannot be pruned yet
+  std::size_t waiting = 0;  ///< pages with rows left
+  std::size_t stayed = 0;   ///< sampled rows of the last pass whose new version is on the same page
+  std::size_t left = 0;     ///< sampled rows of the last pass that went elsewhere
+  long long growth = 0;     ///< bytes that the sampled new versions are longer than the old ones, in all
+};
+
+/// Prunes the pages of `window` and picks the rows of the next pass into `ids`.
+PassLook choose_rows(unsigned leaf, Window& window, const backfill::PassPlan& plan, std::vector<RowId>& ids);
+
+/// Prunes the pages of `window` once more and tells the free space map, so that the rows that later windows have to
+/// move away find this room instead of new pages.
+void give_room_back(unsigned leaf, const Window& window);
+
+/// What a leaf is like, from its first pages.
+struct HeapShape {
+  bool heap = false;         ///< stored by the heap access method
+  bool indexed = false;      ///< one of `columns` is in an index that an update of it would have to write
+  long long free_bytes = 0;  ///< average per page, of a sample
+  long long rows = 0;        ///< average live line pointers per page
+  long long row_bytes = 0;   ///< average length of a row version with its line pointer
+};
+HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns);
+
+}  // namespace migration::pg

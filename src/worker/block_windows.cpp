@@ -1,0 +1,185 @@
+// Windows of blocks and their passes; see block_windows.hpp.
+#include "worker/block_windows.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "catalog/facts.hpp"
+#include "pg/settings.hpp"
+#include "worker/executor.hpp"
+
+namespace migration {
+
+namespace {
+
+/// A window is read once per pass: it has to stay in the processor's reach, and 8 MB do.
+constexpr long long pass_window_blocks = 1024;
+constexpr long long window_blocks = 8192;
+/// Shorter tables grow by a few pages at most, whatever is done.
+constexpr long long short_table_blocks = 16;
+constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
+
+}  // namespace
+
+void BlockWindows::enter_leaf(std::size_t i) {
+  Leaf leaf;
+  leaf.oid = job_.record.leaves[i];
+  leaf.name = catalog::relation_name(leaf.oid);
+  if (!leaf.name.empty()) {
+    leaf.whole = std::make_unique<pg::Prepared>(backfill::block_batch(job_.target, leaf.name));
+    if (!job_.target.deletes) {
+      const pg::HeapShape shape = pg::heap_shape(leaf.oid, job_.set_columns);
+      const bool can = shape.heap && !shape.indexed && job_.record.leaf_blocks[i] >= short_table_blocks;
+      leaf.passes = can ? backfill::choose_passes(shape.rows, shape.rows, shape.free_bytes, shape.row_bytes) : 1;
+      // Rows that all fit where they are need no second pass, but do need to be taken by page all the same.
+      leaf.look = std::make_unique<pg::Prepared>(backfill::block_rows(job_.target, leaf.name));
+      leaf.rows = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, leaf.name));
+    }
+  }
+  stayed_ = left_ = 0;
+  leaf_ = std::move(leaf);
+}
+
+void BlockWindows::next_leaf(std::size_t i) {
+  job_.record.blocks_done += std::max(0LL, job_.record.leaf_blocks[i] - job_.record.next_block);
+  job_.record.next_block = 0;
+  ++job_.record.leaf;
+  leaf_.reset();
+  window_.reset();
+}
+
+/// Rewritten or truncated meanwhile: the rows have moved, so the leaf starts over with its present size.
+void BlockWindows::start_over(std::size_t i, unsigned file) {
+  catalog::JobRecord& job = job_.record;
+  pg::report(NOTICE, "00000", fmt::format("table {} was rewritten, its backfill starts over", leaf_->name));
+  job.leaf_files[i] = file;
+  job.blocks_done -= job.next_block;
+  job.next_block = 0;
+  for (const catalog::Leaf& now : catalog::leaves_of(job.leaves[i])) {
+    if (now.oid == job.leaves[i]) job.leaf_blocks[i] = now.blocks;
+  }
+  window_.reset();
+  enter_leaf(i);
+}
+
+bool BlockWindows::batch() {
+  catalog::JobRecord& job = job_.record;
+  if (job.leaf > static_cast<int>(job.leaves.size())) return false;
+  const std::size_t i = static_cast<std::size_t>(job.leaf) - 1;
+  if (!leaf_ || leaf_->oid != job.leaves[i]) enter_leaf(i);
+  const unsigned file = leaf_->name.empty() ? 0 : catalog::leaf_file(job.leaves[i]);
+  if (file == 0) {
+    next_leaf(i);  // the partition was dropped: its rows are gone with it
+    return job.leaf <= static_cast<int>(job.leaves.size());
+  }
+  if (file != job.leaf_files[i]) start_over(i, file);
+  const long long end = job.leaf_blocks[i];
+  const bool passes = leaf_->passes > 1;
+  if (!window_) {
+    window_end_ = std::min(end, job.next_block + std::min(job.batch_size, passes ? pass_window_blocks : window_blocks));
+  }
+  last_had_passes_ = passes;
+  bool done = true;
+  if (window_end_ > job.next_block) {
+    if (passes) {
+      pass(window_end_);
+      done = window_->open == 0;
+    } else {
+      job_.as_script([&] {
+        job.rows_done +=
+            static_cast<long long>(leaf_->whole->run({pg::RowId{static_cast<std::uint32_t>(job.next_block), 0},
+                                                      pg::RowId{static_cast<std::uint32_t>(window_end_), 0}}));
+      });
+    }
+  }
+  // Only the transaction that moves the cursor has to be durable: what a crash takes from the passes before it is done
+  // again.
+  if (!done) pg::set_local("synchronous_commit", "off");
+  if (!done) return true;
+  if (passes && window_) pg::give_room_back(leaf_->oid, *window_);
+  window_.reset();
+  job.blocks_done += std::max(0LL, window_end_ - job.next_block);
+  job.next_block = std::max(job.next_block, window_end_);
+  if (job.next_block >= end) next_leaf(i);
+  return job.leaf <= static_cast<int>(job.leaves.size());
+}
+
+void BlockWindows::pass(long long to) {
+  catalog::JobRecord& job = job_.record;
+  if (!window_) {
+    std::vector<pg::RowId> needing;
+    job_.as_script([&] {
+      leaf_->look->run(
+          {pg::RowId{static_cast<std::uint32_t>(job.next_block), 0}, pg::RowId{static_cast<std::uint32_t>(to), 0}},
+          needing);
+    });
+    window_ = pg::make_window(std::move(needing));
+    pass_ = stuck_ = waited_ms_ = 0;
+    longest_ms_ = 0;
+  }
+  if (window_->open == 0) return;
+  backfill::PassPlan plan;
+  plan.passes = leaf_->passes;
+  plan.growth = leaf_->growth;
+  plan.all = stuck_ > 0 && waited_ms_ >= patience_ms_;
+  if (plan.all) {
+    tell_holder();
+    patience_ms_ /= 2;
+  } else if (stuck_ == 0 && pass_ > 1) {
+    patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
+  }
+  const pg::PassLook look = pg::choose_rows(leaf_->oid, *window_, plan, ids_);
+  learn(look, plan.all);
+  ++pass_;
+  stuck_ = look.chosen == 0 && look.waiting > 0 ? stuck_ + 1 : 0;
+  if (!ids_.empty()) {
+    job_.as_script([&] { job.rows_done += static_cast<long long>(leaf_->rows->run({&ids_})); });
+  }
+}
+
+/// The size of new versions and the share that stays in place show only after the update.
+void BlockWindows::learn(const pg::PassLook& look, bool all) {
+  if (look.stayed > 16 && look.growth != 0) {
+    leaf_->growth = static_cast<int>(look.growth / static_cast<long long>(look.stayed));
+  }
+  // The first pass moves rows on purpose, and so does giving up on the horizon.
+  if (pass_ > 1 && !after_all_) {
+    stayed_ += look.stayed;
+    left_ += look.left;
+  }
+  after_all_ = all;
+  if (backfill::passes_fail(stayed_, left_)) {
+    leaf_->passes = 1;
+    pg::report(
+        NOTICE, "00000",
+        fmt::format("table {}: new row versions do not stay on their pages, going on without passes", leaf_->name));
+  }
+}
+
+/// Dead rows are pruned only when nobody can see them any more.
+void BlockWindows::tell_holder() {
+  if (told_) return;
+  told_ = true;
+  const std::string holder = catalog::horizon_holder();
+  pg::report(NOTICE, "00000",
+             fmt::format("table {}: old row versions cannot be pruned, rows move to new pages", leaf_->name),
+             holder.empty() ? "" : "Held back by " + holder + ".");
+}
+
+int BlockWindows::committed(double elapsed_ms) {
+  catalog::JobRecord& job = job_.record;
+  longest_ms_ = std::max(longest_ms_, elapsed_ms);
+  if (window_) {
+    if (stuck_ == 0 || waited_ms_ >= patience_ms_) return 0;
+    const int pause = std::min(longest_pause_ms, 1 << std::min(stuck_ - 1, 7));
+    waited_ms_ += pause;
+    return pause;
+  }
+  job.batch_size = backfill::next_size(job.batch_size, longest_ms_, job_.run.batch_target_ms,
+                                       last_had_passes_ ? pass_window_blocks : window_blocks);
+  longest_ms_ = 0;
+  return 0;
+}
+
+}  // namespace migration

@@ -1,0 +1,34 @@
+// A backfill by key: ranges of an immutable unique key, each row exactly once.
+//
+// What: each batch finds the key `batch_size` rows above the cursor and changes the rows in between. Invariant: the
+// cursor moves in the transaction that changed the rows, so a row is changed once, whatever dies; ranges are half open,
+// (low, high]. Locks: each statement under lock_timeout.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pg/prepared.hpp"
+#include "worker/backfill_job.hpp"
+
+namespace migration {
+
+class KeyRanges {
+ public:
+  explicit KeyRanges(BackfillJob& job) : job_(job) {}
+  /// Inside a transaction: one range. False when the last key is done.
+  bool batch();
+  /// How long the statements of batch() took.
+  void measured(double elapsed_ms);
+
+ private:
+  std::vector<pg::Parameter> parameters(const std::vector<std::string>& high) const;
+  void prepare();
+
+  BackfillJob& job_;
+  bool first_ = true;  ///< prepared for a range without a low end
+  std::unique_ptr<pg::Prepared> bound_, change_;
+};
+
+}  // namespace migration

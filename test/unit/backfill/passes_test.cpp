@@ -1,0 +1,51 @@
+// Arithmetic of passes: what one pass takes from a page.
+#include "backfill/passes.hpp"
+
+#include <gtest/gtest.h>
+
+using namespace migration::backfill;
+
+TEST(Passes, RoomCountsAlignmentAndTheLinePointer) {
+  EXPECT_EQ(room_of(120, 8), 132);
+  EXPECT_EQ(room_of(121, 0), 132);
+  EXPECT_EQ(room_of(128, 1), 140);
+}
+
+TEST(Passes, RowsAreTakenInOrderWhileTheyFit) {
+  const std::uint16_t lengths[] = {100, 100, 300, 100};
+  EXPECT_EQ(rows_that_fit(lengths, 4, 0, 0), 0);
+  EXPECT_EQ(rows_that_fit(lengths, 4, 108, 0), 1);
+  EXPECT_EQ(rows_that_fit(lengths, 4, 400, 0), 2);
+  EXPECT_EQ(rows_that_fit(lengths, 4, 10000, 0), 4);
+}
+
+TEST(Passes, EveryPassTakesARowFromAPageThatHasSome) {
+  for (int todo = 1; todo < 300; ++todo) {
+    for (int k = 2; k <= most_passes; ++k) {
+      ASSERT_GE(rows_to_move(todo, k), 1);
+      ASSERT_LE(rows_to_move(todo, k), todo);
+    }
+  }
+  EXPECT_EQ(rows_to_move(58, 10), 6);
+  EXPECT_EQ(rows_to_move(58, 1), 58);
+}
+
+TEST(Passes, OnePassWhereMoreCannotPay) {
+  EXPECT_EQ(choose_passes(2, 2, 0, 4000), 1);          // two rows on a page
+  EXPECT_EQ(choose_passes(58, 58, 58 * 136, 136), 1);  // all fit at once
+  EXPECT_EQ(choose_passes(0, 0, 0, 0), 1);             // an empty table
+}
+
+TEST(Passes, NarrowRowsGetMorePassesThanWideOnes) {
+  EXPECT_EQ(choose_passes(58, 58, 20, 136), 10);
+  EXPECT_EQ(choose_passes(7, 7, 20, 1100), 6);
+  EXPECT_EQ(choose_passes(4, 4, 20, 2000), 4);
+  EXPECT_EQ(choose_passes(220, 220, 20, 36), 15);
+}
+
+TEST(Passes, FailOnlyOnEvidence) {
+  EXPECT_FALSE(passes_fail(0, 63));
+  EXPECT_TRUE(passes_fail(0, 64));
+  EXPECT_TRUE(passes_fail(20, 80));
+  EXPECT_FALSE(passes_fail(40, 60));
+}
