@@ -9,9 +9,9 @@
 extern "C" {
 PG_MODULE_MAGIC;
 
-void _PG_init(void);
+void _PG_init(void);  // NOLINT(bugprone-reserved-identifier): the name that the server calls
 
-void _PG_init(void) {
+void _PG_init(void) {  // NOLINT(bugprone-reserved-identifier)
   migration::pg::boundary([] {
     const bool preloading = process_shared_preload_libraries_in_progress;
     migration::pg::define_settings(preloading);

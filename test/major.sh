@@ -29,6 +29,8 @@ fi
 
 caches=${MIGRATION_CHROOTS:-/var/cache/migration_ext}
 root=$caches/$major
+packages="postgresql-$major postgresql-server-dev-$major g++ make cmake libfmt-dev libgtest-dev nlohmann-json3-dev
+  libipc-run-perl libjson-perl procps perl"
 
 # The Debian mirror this machine already uses, so that no address is written down here; none: debootstrap's own.
 debian_mirror() {
@@ -57,18 +59,8 @@ make_folder() {
   printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d" # no services in here
   chmod 755 "$new/usr/sbin/policy-rc.d"
   cp /etc/resolv.conf "$new/etc/resolv.conf"
-  {
-    chroot "$new" apt-get -qq update
-    chroot "$new" env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -qq -y install --no-install-recommends \
-      "postgresql-$major" "postgresql-server-dev-$major" g++ make cmake libfmt-dev libgtest-dev libipc-run-perl \
-      libjson-perl procps perl
-    chroot "$new" apt-get clean
-  } >>"$caches/$major.log" 2>&1 || {
-    tail -n 20 "$caches/$major.log" >&2
-    return 1
-  }
   install -d -m 1777 "$new/dev/shm"
-  touch "$new/.ready"
+  install_packages "$new" || return 1
   mv "$new" "$root"
 }
 
@@ -89,10 +81,30 @@ inside() {
   fi
 }
 
+# Into a folder; what is in it is written down in .ready, so that a folder of an older checkout gets what came later.
+install_packages() {
+  local root=$1
+  {
+    # shellcheck disable=SC2086
+    inside http_proxy="${http_proxy:-}" apt-get -qq update &&
+      inside http_proxy="${http_proxy:-}" DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $packages &&
+      inside apt-get clean
+  } >>"$caches/$major.log" 2>&1 || {
+    tail -n 20 "$caches/$major.log" >&2
+    return 1
+  }
+  echo "$packages" >"$root/.ready"
+}
+
 mkdir -p "$caches"
 (
   flock 9
-  [ -e "$root/.ready" ] || make_folder
+  if [ ! -e "$root/.ready" ]; then
+    make_folder
+  elif [ "$(cat "$root/.ready")" != "$packages" ]; then
+    echo "installing what is missing in $root"
+    install_packages "$root"
+  fi
 ) 9>"$caches/$major.lock"
 
 case ${1:-} in

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What: test/real.sh: the drivers people use, against a running server: asyncpg, psycopg 3 and 2, SQLAlchemy, node-postgres,
-# all also through PgBouncer in transaction mode, and pgTAP. Why: waiting without a snapshot depends on how a driver sends
-# a statement, and errors and notices are only as good as what arrives in the program.
+# JDBC, all also through PgBouncer in transaction mode, and pgTAP. Why: waiting without a snapshot depends on how a driver
+# sends a statement, and errors and notices are only as good as what arrives in the program.
 # A layer of test/run.sh (PGHOST, PGPORT, PGUSER, PG_BIN; packages in real.packages). A client that is not there is a
 # line `skip`, no failure. REAL_CLIENTS="asyncpg node" runs these only.
 set -uo pipefail
@@ -63,6 +63,25 @@ fetch_node_pg() {
   fi
 }
 
+# The distribution's JDBC driver, and the client compiled against it.
+compile_jdbc() {
+  local jar=/usr/share/java/postgresql.jar
+  if ! command -v java >/dev/null 2>&1 || ! command -v javac >/dev/null 2>&1; then
+    echo "skip - jdbc: no java"
+  elif [ ! -e "$jar" ]; then
+    echo "skip - jdbc: no driver"
+  elif ! mkdir -p "$work/jdbc" || ! javac -J-XX:TieredStopAtLevel=1 -d "$work/jdbc" -cp "$jar" "$here/real/Client.java" >"$work/javac.out" 2>&1; then
+    if grep -q 'UnixDomainSocketAddress' "$work/javac.out"; then
+      echo "skip - jdbc: java is older than 16"
+    else
+      echo "not ok - jdbc: the client compiles"
+      cat "$work/javac.out"
+    fi
+  else
+    export REAL_JDBC=$work/jdbc:$jar
+  fi
+}
+
 run_pgtap() {
   local database=real_pgtap
   if [ "$(psql -XAtc "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgtap'")" != 1 ]; then
@@ -88,7 +107,8 @@ run_pgtap() {
 {
   start_bouncer
   case " ${REAL_CLIENTS:-node} " in *" node "*) fetch_node_pg ;; esac
-  for client in ${REAL_CLIENTS:-asyncpg psycopg3 psycopg2 sqlalchemy node together}; do
+  case " ${REAL_CLIENTS:-jdbc} " in *" jdbc "*) compile_jdbc ;; esac
+  for client in ${REAL_CLIENTS:-asyncpg psycopg3 psycopg2 sqlalchemy node jdbc together}; do
     [ "$client" != pgtap ] || continue
     timeout --kill-after=5 120 "$python" "$here/real/test_$client.py" || echo "not ok - $client: the file ran to its end"
   done

@@ -113,7 +113,7 @@ layer_deps() {
   title "packages"
   local major
   major=$(choose_major) || { count deps 0 1; return 0; }
-  if need_server_packages "$major" && need_packages cmake libgtest-dev libipc-run-perl libjson-perl; then
+  if need_server_packages "$major" && need_packages cmake libgtest-dev nlohmann-json3-dev libipc-run-perl libjson-perl; then
     want_packages clang-format-14
     # shellcheck disable=SC2046
     want_packages $(sed "s/MAJOR/$major/" "$here"/*.packages 2>/dev/null)

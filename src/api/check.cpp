@@ -27,6 +27,7 @@ std::vector<Finding> findings() {
   const RevisionGraph graph = catalog::load_graph();
   const auto rows = catalog::load_applied_rows();
   std::vector<std::string> ids;
+  ids.reserve(rows.size());
   for (const auto& row : rows) ids.push_back(row.revision);
   const AppliedSet applied(graph, ids);
   for (const MissingReference& m : graph.missing()) {

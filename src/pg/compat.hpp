@@ -11,7 +11,6 @@ extern "C" {
 #include "catalog/pg_attribute.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
-#include "postmaster/bgworker.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "tcop/pquery.h"
@@ -58,15 +57,6 @@ inline bool compat_can_become(Oid member, Oid role) {
   return member_can_set_role(member, role);
 #else
   return is_member_of_role(member, role);
-#endif
-}
-
-/// Lets a worker connect as a role without LOGIN, where the server can (17+).
-inline bits32 compat_worker_flags() {
-#if PG_VERSION_NUM >= 170000
-  return BGWORKER_BYPASS_ROLELOGINCHECK;
-#else
-  return 0;
 #endif
 }
 

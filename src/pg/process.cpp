@@ -5,7 +5,6 @@
 #include <cstring>
 #include <vector>
 
-#include "pg/compat.hpp"
 #include "pg/settings.hpp"
 
 extern "C" {
@@ -256,7 +255,8 @@ WorkerRequest* begin_worker(const WorkerStart& start) {
     pqsignal(SIGTERM, die);
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
-    BackgroundWorkerInitializeConnectionByOid(start.database, start.session_user, compat_worker_flags());
+    // No flags: a role that lost LOGIN or CONNECT since starts nothing, on every major.
+    BackgroundWorkerInitializeConnectionByOid(start.database, start.session_user, 0);
   });
   WorkerRequest* request = nullptr;
   if (start.segment != 0) {

@@ -1,4 +1,4 @@
-# F39, F40, F41: a dump taken in the middle of a run, restored elsewhere.
+# F39: a dump taken in the middle of a run, restored elsewhere.
 #
 # The ledger goes with the data: history is kept, the unfinished run is 'orphaned' and never starts by itself, also not
 # with the launcher; a person decides. Of a schema-only dump nothing is known: 'unstamped'. A clone of the database in the
