@@ -125,7 +125,7 @@ using namespace migration;
 
 /// migration_plan(target, online): one row per statement, in order. Errors: those of the target.
 MIGRATION_FUNCTION(migration_plan) {
-  const std::string target = pg::required_text(fcinfo, 0, "target");
+  const std::string target = pg::required_text(fcinfo, 0, "target", "SELECT * FROM migration_plan('head');");
   const bool online = pg::bool_argument(fcinfo, 1, true);
   const bool up = !is_downgrade(target);
   const PlannedRun run = plan_run(up, target, online, pg::current_role(), PlanUse::show);
@@ -203,7 +203,7 @@ MIGRATION_FUNCTION(migration_plan) {
 /// a target below, migration_downgrade) ends, ledger rows included. To be run by the owner of the ledger.
 /// `from_target`: as if exactly that were applied. Errors: those of the target; MX030 when a downgrade is missing.
 MIGRATION_FUNCTION(migration_sql) {
-  const std::string target = pg::required_text(fcinfo, 0, "target");
+  const std::string target = pg::required_text(fcinfo, 0, "target", "SELECT migration_sql('head');");
   const auto from = pg::text_argument(fcinfo, 1);
   bool up = true;
   PlannedRun run;

@@ -236,7 +236,7 @@ using namespace migration;
 /// slot), 55P03 (locks), MX040 (another run), and the SQLSTATE of a step that failed.
 MIGRATION_FUNCTION(migration_upgrade) {
   Call call;
-  call.target = pg::required_text(fcinfo, 0, "target");
+  call.target = pg::required_text(fcinfo, 0, "target", "SELECT migration_upgrade('head');");
   call.online = pg::bool_argument(fcinfo, 1, true);
   call.wait = pg::bool_argument(fcinfo, 2, true);
   call.function = fcinfo->flinfo->fn_oid;
@@ -248,7 +248,7 @@ MIGRATION_FUNCTION(migration_upgrade) {
 MIGRATION_FUNCTION(migration_downgrade) {
   Call call;
   call.up = false;
-  call.target = pg::required_text(fcinfo, 0, "target");
+  call.target = pg::required_text(fcinfo, 0, "target", "SELECT migration_downgrade('-1');");
   call.online = pg::bool_argument(fcinfo, 1, true);
   call.wait = pg::bool_argument(fcinfo, 2, true);
   call.allow_data_loss = pg::bool_argument(fcinfo, 3, false);

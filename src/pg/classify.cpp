@@ -317,6 +317,7 @@ void classify_rest(Node* node, Statement& out) {
 void classify(const Piece& piece, Statement& out) {
   out.tag = pg_call([&] { return GetCommandTagName(CreateCommandTag(piece.node)); });
   if (!classify_relation(piece, out) && !describe_create(piece.node, out)) classify_rest(piece.node, out);
+  if (out.kind != StatementKind::backfill_call) refuse_inner_backfill(piece);
   collect_locks(piece, out);
   derive_inverse(piece, out);
 }
