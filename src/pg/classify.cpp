@@ -284,9 +284,11 @@ void classify_rest(Node* node, Statement& out) {
     }
     case T_CommentStmt:
       describe_target(as<CommentStmt>(node)->objtype, nullptr, as<CommentStmt>(node)->object, out);
+      out.object_type = words_of(as<CommentStmt>(node)->objtype);
       break;
     case T_SecLabelStmt:
       describe_target(as<SecLabelStmt>(node)->objtype, nullptr, as<SecLabelStmt>(node)->object, out);
+      out.object_type = words_of(as<SecLabelStmt>(node)->objtype);
       break;
     case T_AlterFunctionStmt:
       out.object = signature(as<AlterFunctionStmt>(node)->func);
