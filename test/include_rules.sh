@@ -134,6 +134,11 @@ for file in "${sources[@]}"; do
   case $file in *.hpp) grep -q '^#pragma once' "$file" || echo "$file" ;; esac
 done | rule 'headers say #pragma once'
 
+{
+  control=$(sed -nE "s/^default_version = '(.*)'$/\1/p" migration_ext.control)
+  grep -q "library_version\[\] = \"$control\"" src/pg/sql.cpp || echo "src/pg/sql.cpp: library_version is not $control"
+} | rule 'the library knows its version'
+
 # 6. The project stands alone. (The words are in pieces so that this file does not find itself.)
 outside="\\.\\./sh""ared|(^|[^[:alnum:]_.~-])/wo""rk/"
 hosts="deb\\.deb""ian\\.org|py""pi\\.org|registry\\.np""mjs|proxy\\.gol""ang"
