@@ -26,7 +26,7 @@ BEGIN
     ALTER TABLE %1$s.%3$s RENAME COLUMN v TO w;
     CREATE TYPE %1$s.%4$s AS ENUM (%5$L);
     ALTER TYPE %1$s.%4$s ADD VALUE %6$L;
-    COMMENT ON TABLE %1$s.%3$s IS %5$L;$up$, s, format('%I', 'i' || left(x, 50)), format('%I', x), format('%I', 'e' || left(x, 50)), x, left(x, 50) || '2'), 'SELECT 1', label, NULL, jsonb_build_object(x, x));
+    COMMENT ON TABLE %1$s.%3$s IS %5$L;$up$, s, format('%I', 'i' || left(x, 50)), format('%I', x), format('%I', 'e' || left(x, 50)), x, left(x, 50) || '2'), 'SELECT 1', label, NULL, jsonb_build_object('source', jsonb_build_object(x, x)));
   -- Shown as it is, exported and registered again as the same.
   SELECT message INTO shown FROM migration_show(id);
   IF shown IS DISTINCT FROM x THEN RETURN 'message: ' || shown; END IF;
@@ -61,7 +61,7 @@ BEGIN
   EXECUTE format('CREATE TABLE %I (%I int PRIMARY KEY, v int)', 't' || left(x, 50), x);
   EXECUTE format('INSERT INTO %I SELECT i FROM generate_series(1, 10) i', 't' || left(x, 50));
   RETURN migration_register('r' || lpad(n::text, 2, '0'), x, CASE WHEN n > 1 THEN 'r' || lpad((n - 1)::text, 2, '0') END, format('ALTER TABLE %1$I RENAME COLUMN v TO w; COMMENT ON COLUMN %1$I.w IS %2$L; UPDATE %1$I SET w = %3$I WHERE w IS NULL; CREATE INDEX CONCURRENTLY %4$I ON %1$I (w)',
-    't' || left(x, 50), x, x, 'i' || left(x, 50)), format('DROP INDEX CONCURRENTLY %I; ALTER TABLE %I RENAME COLUMN w TO v', 'i' || left(x, 50), 't' || left(x, 50)), NULL, NULL, jsonb_build_object(x, x));
+    't' || left(x, 50), x, x, 'i' || left(x, 50)), format('DROP INDEX CONCURRENTLY %I; ALTER TABLE %I RENAME COLUMN w TO v', 'i' || left(x, 50), 't' || left(x, 50)), NULL, NULL, jsonb_build_object('source', jsonb_build_object(x, x)));
 END $f$;
 SELECT DISTINCT pg_temp.prepare(n, name) FROM (SELECT * FROM ident_name ORDER BY n) x;
 \set file `mktemp`

@@ -53,6 +53,17 @@ SELECT migration_stamp('p2', purge => true);
 SELECT step, revision, direction, kind, statement, note FROM migration_plan('base');
 SELECT step, revision, direction, kind, statement, note FROM migration_plan('p1');
 SELECT count(*) FROM migration_plan('head');
+-- SET NOT NULL reads the table, unless a validated CHECK (or NOT NULL) says already what it would find.
+DELETE FROM plan_t;
+ALTER TABLE plan_t ADD nn1 int, ADD nn2 int, ADD nn3 int, ADD nn4 int NOT NULL DEFAULT 1, ADD "nn 5" int, ADD nn6 int, ADD nn7 int CONSTRAINT nn7_ck CHECK (nn7 IS NOT NULL),
+  ADD CONSTRAINT nn1_ck CHECK (nn1 IS NOT NULL), ADD CONSTRAINT nn2_ck CHECK (nn2 IS NOT NULL) NOT VALID, ADD CONSTRAINT nn3_ck CHECK (nn3 > 0 AND nn3 IS NOT NULL) NOT VALID;
+ALTER TABLE plan_t VALIDATE CONSTRAINT nn3_ck;
+SELECT migration_register('nn', 'not null', 'p2', 'ALTER TABLE plan_t ALTER nn1 SET NOT NULL; ALTER TABLE plan_t ALTER nn2 SET NOT NULL; ALTER TABLE plan_t ALTER nn3 SET NOT NULL; ALTER TABLE plan_t ALTER nn4 SET NOT NULL;
+  ALTER TABLE plan_t ADD CONSTRAINT nn5_ck CHECK ("nn 5" IS NOT NULL) NOT VALID; ALTER TABLE plan_t VALIDATE CONSTRAINT nn5_ck; ALTER TABLE plan_t ALTER "nn 5" SET NOT NULL; ALTER TABLE plan_t DROP CONSTRAINT nn5_ck; ALTER TABLE plan_t ALTER "nn 5" SET NOT NULL;
+  ALTER TABLE plan_t ALTER nn7 SET NOT NULL, DROP CONSTRAINT nn7_ck;
+  ALTER TABLE plan_t ADD CONSTRAINT nn6_ck CHECK (Nn6 is  not null) NOT VALID; ALTER TABLE plan_t ALTER nn6 SET NOT NULL', '');
+SELECT scans, statement FROM migration_plan('nn') WHERE revision = 'nn' AND statement LIKE '%SET NOT NULL%';
+SELECT migration_unregister('nn');
 -- Nothing happened, nothing is logged as a run.
 SELECT count(*) AS runs FROM migration_runs();
 SELECT to_regclass('plan_new') IS NULL AS nothing_made;

@@ -34,11 +34,12 @@ SELECT migration_register('b2', 'second', 'a1', '/* migration: as written */ ALT
 -- Applied: the same text is still fine, message and options are free, the rest is not.
 SELECT migration_upgrade() IS NOT NULL AS ran;
 SELECT migration_register('b2', 'second', 'a1', 'ALTER TABLE reg_t ADD COLUMN c int', 'ALTER TABLE reg_t DROP COLUMN c');
-SELECT migration_register('b2', 'better words', 'a1', 'ALTER TABLE reg_t ADD COLUMN c int', 'ALTER TABLE reg_t DROP COLUMN c', options => '{"why": "audit"}');
+SELECT migration_register('b2', 'better words', 'a1', 'ALTER TABLE reg_t ADD COLUMN c int', 'ALTER TABLE reg_t DROP COLUMN c', options => '{"source": "audit"}');
 SELECT message, options, state FROM migration_show('b2');
 SELECT migration_register('b2', 'better words', 'a1', 'ALTER TABLE reg_t ADD COLUMN c text', 'ALTER TABLE reg_t DROP COLUMN c');
 \echo :SQLSTATE
 SELECT migration_register('b2', 'better words', 'a1', 'ALTER TABLE reg_t ADD COLUMN c int; CREATE INDEX ON reg_t (c)', 'ALTER TABLE reg_t DROP COLUMN c');
+SELECT migration_register('b2', 'better words', 'a1', '', 'ALTER TABLE reg_t DROP COLUMN c');
 SELECT migration_register('b2', 'better words', NULL, 'ALTER TABLE reg_t ADD COLUMN c int', 'ALTER TABLE reg_t DROP COLUMN c');
 SELECT migration_register('b2', 'better words', 'a1', 'ALTER TABLE reg_t ADD COLUMN c int', 'ALTER TABLE reg_t DROP COLUMN c', 'other');
 SELECT migration_register('b2', 'better words', 'a1', 'ALTER TABLE reg_t ADD COLUMN c int', 'ALTER TABLE reg_t DROP COLUMN c CASCADE');
@@ -58,7 +59,7 @@ SELECT down_revision FROM migration_show('e5');
 
 -- The exported form gives the same revision: text, downgrade, labels, dependencies, options.
 SELECT migration_register('f6', E'a message\nwith ''two'' lines and a \\ backslash', 'e5', E'SELECT $up$ nested $up$, ''it''''s'';\n', 'irreversible',
-  branch_label => 'lab1 lab2', depends_on => 'c3', options => '{"a": "o''k", "b": [1, 2]}');
+  branch_label => 'lab1 lab2', depends_on => 'c3', options => '{"source": {"a": "o''k", "b": [1, 2]}}');
 SELECT migration_export('f6') AS call \gset
 \echo :call
 :call

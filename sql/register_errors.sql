@@ -26,7 +26,11 @@ INSERT INTO script (text) VALUES
   ('SELECT migration_backfill(''t'', ''a = 1'' || ''x'')'), ('SELECT migration_backfill(NULL, ''a = 1'')'), ('SELECT migration_backfill(''t'')'),
   ('SELECT migration_backfill(''t'', ''a = 1; DROP TABLE t'')'), ('SELECT migration_backfill(''t'', ''a = 1 WHERE true'')'),
   ('SELECT migration_backfill(''t'', ''a = 1'', ''b) OR (true'')'), ('SELECT migration_backfill(''t'', ''a = 1''), 2'),
-  ('SELECT migration_backfill(''t'', ''a = 1'', wrong => ''b'')');
+  ('SELECT migration_backfill(''t'', ''a = 1'', wrong => ''b'')'),
+  -- and calls that are a part of something else
+  ('SELECT migration_backfill(''t'', ''a = 1'') WHERE true'), ('SELECT * FROM migration_backfill(''t'', ''a = 1'')'), ('SELECT 1 + pg_catalog."migration_backfill" (''t'', ''a = 1'')'),
+  ('WITH w AS (SELECT migration_backfill(''t'', ''a = 1'')) SELECT * FROM w'), ('INSERT INTO t SELECT migration_backfill(''t'', ''a = 1'')'), ('CREATE TABLE u AS SELECT migration_backfill(''t'', ''a = 1'')'),
+  ('DO $$ BEGIN PERFORM migration_backfill(''t'', ''a = 1''); END $$'), ('SELECT migration_backfill(''t'', ''a = 1'') UNION SELECT 1');
 SELECT n || ' ' || mtest.try(format('SELECT migration_register(''a1'', ''m'', NULL, %L, '''')', text)) FROM script ORDER BY n;
 -- The same in the downgrade.
 SELECT mtest.try($$SELECT migration_register('a1', 'm', NULL, 'SELECT 1', 'COMMIT')$$);
@@ -64,6 +68,10 @@ SELECT mtest.try($$SELECT migration_register('a1', 'm', NULL, 'SELECT 1', '', de
 -- Messages and options.
 SELECT mtest.try(format('SELECT migration_register(''c3'', %L, NULL, ''SELECT 1'', '''')', repeat('m', 10001)));
 SELECT mtest.try(format('SELECT migration_register(''c3'', ''m'', NULL, ''SELECT 1'', '''', options => %L)', o)) FROM unnest('{[],1,"null","\"x\"",true,"{"}'::text[]) o;
+SELECT o || ' ' || mtest.try(format('SELECT migration_register(''c3'', ''m'', NULL, ''SELECT 1'', '''', options => %L)', o))
+FROM unnest(ARRAY['{"onlin": false}', '{"online": "false"}', '{"online": null}', '{"online": 0}', '{"Online": true}', '{"": 1}', '{"online": true, "sorce": 1}']) o;
+SELECT mtest.try(format('SELECT migration_register(''c4'', ''m'', NULL, ''SELECT 1'', '''', options => %L)', o)), migration_unregister('c4')
+FROM unnest(ARRAY['{"online": false, "source": {"file": "versions/1.sql", "lines": [1, 2]}}', '{"source": null}', '{}']) o;
 -- Nothing was stored by any of these but the two of the cycle.
 SELECT string_agg(revision, ' ' ORDER BY ordinal) FROM migration_ext.revision;
 

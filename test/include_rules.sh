@@ -93,7 +93,35 @@ in_code '\b(sigsetjmp|PG_exception_stack|PG_TRY|PG_CATCH)\b' '^src/pg/guard\.[a-
 in_code '\bstd::(thread|jthread|mutex|async)\b' | rule 'no threads in a backend'
 in_code '#\s*include\s*<fmt/(printf|os)\.h>|<iostream>' | rule 'no fmt/printf, fmt/os or iostream'
 
-# 4. Readable files.
+# 4. Errors that a user can cause say what to type. Exempt: bugs, damage and shutdowns; in the files of the executor, which
+# gives every failure of a step the hint to resume. (That the hints parse is a test of its own: sql/z_hints.sql.)
+perl - "${sources[@]}" <<'PERL' | rule 'errors hold a statement to type'
+for my $file (@ARGV) {
+  next if $file =~ m{^src/(statement/|worker/(batches|concurrent|executor)\.cpp)};
+  open my $in, '<', $file or next;
+  my $text = do { local $/; <$in> };
+  while ($text =~ /\b(?:throw MigrationError|Refusal|return make)(\((?:[^()"]|"(?:[^"\\]|\\.)*"|(?1))*\)|\{(?:[^{}"]|"(?:[^"\\]|\\.)*"|(?1))*\})/g) {
+    my ($call, $line, $short) = ("$1", 1 + (substr($text, 0, $-[0]) =~ tr/\n//), substr($text, $-[0], 5) ne 'throw');
+    my ($depth, $now, @given) = (0, '');
+    while ($call =~ /\G("(?:[^"\\]|\\.)*"|.)/gs) {
+      my $c = $1;
+      if ($c =~ /^[({\[]$/) { next if ++$depth == 1 }
+      if ($c =~ /^[)}\]]$/) { last if --$depth == 0 }
+      if ($c eq ',' && $depth == 1) { push @given, $now; $now = ''; next }
+      $now .= $c;
+    }
+    push @given, $now;
+    s/^\s+|\s+$//g for @given;
+    next if $given[0] !~ /^sqlstate::|^"/ || $given[0] =~ /::(internal_error|data_corrupted|admin_shutdown)$/;
+    my $hint = $given[$short ? 2 : 3] // '';
+    $hint =~ s/^fmt::format\(//;
+    print "$file:$line: $given[1] has no hint\n" if $hint =~ /^(|\{\}|"")$/;
+    print "$file:$line: hint is no statement: $hint\n" if $hint =~ /^"/ && $hint !~ /^"(SELECT|CREATE|ALTER|SET|ROLLBACK)\b/;
+  }
+}
+PERL
+
+# 5. Readable files.
 for file in "${code[@]}"; do
   lines=$(wc -l <"$file")
   if [ "$lines" -gt 600 ]; then
@@ -106,7 +134,12 @@ for file in "${sources[@]}"; do
   case $file in *.hpp) grep -q '^#pragma once' "$file" || echo "$file" ;; esac
 done | rule 'headers say #pragma once'
 
-# 5. The project stands alone. (The words are in pieces so that this file does not find itself.)
+{
+  control=$(sed -nE "s/^default_version = '(.*)'$/\1/p" migration_ext.control)
+  grep -q "library_version\[\] = \"$control\"" src/pg/sql.cpp || echo "src/pg/sql.cpp: library_version is not $control"
+} | rule 'the library knows its version'
+
+# 6. The project stands alone. (The words are in pieces so that this file does not find itself.)
 outside="\\.\\./sh""ared|(^|[^[:alnum:]_.~-])/wo""rk/"
 hosts="deb\\.deb""ian\\.org|py""pi\\.org|registry\\.np""mjs|proxy\\.gol""ang"
 tree_files . | tr '\n' '\0' | xargs -0 grep -InE "$outside" 2>/dev/null | rule 'nothing outside the tree is named'
@@ -115,7 +148,7 @@ find Makefile CMakeLists.txt .ci test bench -type f ! -name '*.html' -print0 2>/
 find . -path ./.git -prune -o -path ./build -prune -o \( -name '*.sh' -o -path './.ci/run' \) -type f ! -path './test/lib/*' \
   ! -path '*/lib.sh' ! -perm -u+x -print | rule 'scripts are executable'
 
-# 6. Formatting, by the one version that the project uses.
+# 7. Formatting, by the one version that the project uses.
 mapfile -t formatted < <(find src test bench -type f \( -name '*.cpp' -o -name '*.hpp' \) 2>/dev/null | LC_ALL=C sort)
 if ! command -v clang-format-14 >/dev/null; then
   echo "skipped: formatting (no clang-format-14)"

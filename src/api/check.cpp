@@ -70,7 +70,7 @@ std::vector<Finding> findings() {
   for (const catalog::HalfDone& half : catalog::half_done_revisions()) {
     out.push_back({"half_done", "error", half.revision,
                    fmt::format("run {} stopped in the middle of revision \"{}\"", half.run_id, half.revision),
-                   fmt::format("SELECT migration_{}({});", half.direction, literal(half.revision))});
+                   catalog::completion_of(half)});
   }
   return out;
 }

@@ -91,7 +91,9 @@ MIGRATION_FUNCTION(migration_cancel) {
     if (const int owner = pg::run_lock_owner(); owner != 0) pg::cancel_at_commit(owner);
     return pg::text_result(fcinfo, "cancelling");
   }
-  catalog::set_run_state(run.run_id, "cancelled", {"57014", fmt::format("cancelled by \"{}\"", me), "", ""}, true);
+  catalog::set_run_state(run.run_id, "cancelled",
+                         {"57014", fmt::format("cancelled by \"{}\"", me), "", "SELECT * FROM migration_status();"},
+                         true);
   catalog::log_event({run.run_id, "", 0, "cancelled", me, -1, {}});
   return pg::text_result(fcinfo, "cancelled");
 }
@@ -144,15 +146,14 @@ MIGRATION_FUNCTION(migration_resume) {
 /// commits. Errors: 22004, 42601 with the texts' own position, 0A000 (sub-selects, several tables), 42P01, MX040.
 MIGRATION_FUNCTION(migration_backfill) {
   pg::require_writable("migration_backfill");
-  if (PG_ARGISNULL(0)) {
-    throw MigrationError(sqlstate::null_not_allowed, "argument \"relation\" must not be null");
-  }
+  if (PG_ARGISNULL(0)) pg::refuse_null("relation", "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p');");
   const std::string relation = catalog::relation_name(PG_GETARG_OID(0));
   if (relation.empty()) {
     throw MigrationError(sqlstate::undefined_table, "the table of the backfill does not exist", {},
                          "SELECT relname FROM pg_class WHERE relkind = 'r';");
   }
-  const std::string assignments = pg::required_text(fcinfo, 1, "assignments");
+  const std::string form = fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", literal(relation));
+  const std::string assignments = pg::required_text(fcinfo, 1, "assignments", form.c_str());
   const auto condition = pg::text_argument(fcinfo, 2);
   if (const std::string options = json_argument(fcinfo, 3); options != "{}") {
     throw MigrationError(sqlstate::invalid_parameter, "unknown option of migration_backfill",
@@ -162,11 +163,10 @@ MIGRATION_FUNCTION(migration_backfill) {
   std::string sql = fmt::format("UPDATE {} SET {}\n", relation, assignments);
   // No parentheses of ours: the condition must be one expression by itself.
   if (condition) sql += fmt::format("WHERE {}\n", *condition);
-  std::vector<Statement> parsed = pg::parse_script(sql, "backfill");
+  std::vector<Statement> parsed = pg::parse_script(sql, "backfill", form);
   if (parsed.size() != 1 || !parsed[0].change || !parsed[0].change->simple) {
     throw MigrationError(sqlstate::feature_not_supported, "a backfill takes one table, a SET list and one condition",
-                         "Sub-selects, FROM and several statements are not possible here.",
-                         fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", literal(relation)));
+                         "Sub-selects, FROM and several statements are not possible here.", form);
   }
   const RelationFacts facts = catalog::relation_facts(relation);
   if (facts.kind != 'r' && facts.kind != 'p') {

@@ -17,7 +17,7 @@ namespace migration {
 namespace {
 
 std::string role_argument(FunctionCallInfo fcinfo) {
-  if (PG_ARGISNULL(0)) throw MigrationError(sqlstate::null_not_allowed, "argument \"role\" must not be null");
+  if (PG_ARGISNULL(0)) pg::refuse_null("role", "SELECT rolname FROM pg_roles;");
   const std::string name = pg::role_name(PG_GETARG_OID(0));
   if (name.empty()) {
     throw MigrationError(sqlstate::undefined_object, fmt::format("role with OID {} does not exist", PG_GETARG_OID(0)),
@@ -48,11 +48,11 @@ using namespace migration;
 MIGRATION_FUNCTION(migration_grant) {
   pg::require_writable("migration_grant");
   const std::string role = role_argument(fcinfo);
-  const std::string level = pg::required_text(fcinfo, 1, "level");
+  const std::string operator_form = fmt::format("SELECT migration_grant({}, 'operator');", pg::quote_literal(role));
+  const std::string level = pg::required_text(fcinfo, 1, "level", operator_form.c_str());
   if (level != "reader" && level != "author" && level != "operator" && level != "admin") {
     throw MigrationError(sqlstate::invalid_parameter, fmt::format("there is no level \"{}\"", level.substr(0, 100)),
-                         "Levels are reader, author, operator and admin.",
-                         fmt::format("SELECT migration_grant({}, 'operator');", pg::quote_literal(role)));
+                         "Levels are reader, author, operator and admin.", operator_form);
   }
   const std::vector<std::string> functions = catalog::functions_of_level(level);
   apply("GRANT", "TO", functions, role);

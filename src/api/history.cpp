@@ -115,7 +115,7 @@ MIGRATION_FUNCTION(migration_branches) {
 
 /// migration_show(revision): one row for each revision the text names ('heads' names several). Errors: 42704.
 MIGRATION_FUNCTION(migration_show) {
-  const std::string text = pg::required_text(fcinfo, 0, "revision");
+  const std::string text = pg::required_text(fcinfo, 0, "revision", "SELECT * FROM migration_show('heads');");
   const View view = View::load();
   pg::ResultRows out(fcinfo);
   for (std::size_t i : show(view.graph, view.applied, text)) {

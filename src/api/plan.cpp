@@ -6,7 +6,10 @@
 // planned as a downgrade to it.
 #include <fmt/format.h>
 
+#include <cctype>
+#include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "catalog/facts.hpp"
@@ -41,6 +44,63 @@ bool is_downgrade(const std::string& target) {
 pg::Value or_null(const std::string& s) {
   return s.empty() ? pg::Value() : pg::Value(s);
 }
+
+/// CHECK (column IS NOT NULL) constraints that the plan itself adds: a valid one spares SET NOT NULL its scan.
+class NotNullProofs {
+ public:
+  /// The server drops before it looks, and looks before it adds, whatever the order in the statement.
+  void begin(const Statement& s) {
+    for (const AlterAction& action : s.actions) {
+      if (action.kind != "drop constraint") continue;
+      constraints_.erase(s.relation + " " + action.name);
+      less_.insert(s.relation);
+    }
+  }
+  void end(const Statement& s) {
+    for (const AlterAction& action : s.actions) learn(s.relation, action);
+  }
+  /// Has the plan dropped a constraint of this relation? Then the catalogs may know too much.
+  bool dropped(const std::string& relation) const { return less_.count(relation) > 0; }
+  bool known(const std::string& relation, const std::string& column) const {
+    for (const auto& [name, proof] : constraints_) {
+      if (proof.valid && name.starts_with(relation + " ") && proof.test == bare(column + " IS NOT NULL")) return true;
+    }
+    return false;
+  }
+
+ private:
+  struct Proof {
+    std::string test;
+    bool valid;
+  };
+  void learn(const std::string& relation, const AlterAction& action) {
+    const std::string name = relation + " " + action.name;
+    if (action.kind == "set not null") {
+      constraints_[name + " NOT NULL"] = Proof{bare(action.name + " IS NOT NULL"), true};
+    } else if (action.kind == "drop not null") {
+      constraints_.erase(name + " NOT NULL");
+    } else if (action.kind == "add constraint" && action.detail == "check") {
+      constraints_[name] = Proof{bare(action.expression), !action.not_valid};
+    } else if (action.kind == "validate constraint") {
+      if (const auto at = constraints_.find(name); at != constraints_.end()) at->second.valid = true;
+    }
+  }
+  /// Without white space and outer parentheses; letter case counts inside double quotes only.
+  static std::string bare(std::string_view text) {
+    std::string out;
+    bool quoted = false;
+    for (char c : text) {
+      if (c == '"') quoted = !quoted;
+      if (quoted || std::isspace(static_cast<unsigned char>(c)) == 0) {
+        out += quoted ? c : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      }
+    }
+    while (out.size() > 1 && out.front() == '(' && out.back() == ')') out = out.substr(1, out.size() - 2);
+    return out;
+  }
+  std::map<std::string, Proof> constraints_;
+  std::set<std::string> less_;
+};
 
 /// A relation or schema name on one line of a comment.
 std::string one_line(const std::string& text) {
@@ -125,7 +185,7 @@ using namespace migration;
 
 /// migration_plan(target, online): one row per statement, in order. Errors: those of the target.
 MIGRATION_FUNCTION(migration_plan) {
-  const std::string target = pg::required_text(fcinfo, 0, "target");
+  const std::string target = pg::required_text(fcinfo, 0, "target", "SELECT * FROM migration_plan('head');");
   const bool online = pg::bool_argument(fcinfo, 1, true);
   const bool up = !is_downgrade(target);
   const PlannedRun run = plan_run(up, target, online, pg::current_role(), PlanUse::show);
@@ -134,6 +194,14 @@ MIGRATION_FUNCTION(migration_plan) {
   std::unordered_map<std::string, RelationFacts> facts;
   std::optional<pg::SettingsFrame> frame;  // kept as long as the path is the same: each change of it costs
   std::string path;
+  const auto use_path = [&](const std::string& wanted) {
+    if (frame && path == wanted) return;
+    frame.reset();
+    frame.emplace();
+    path = wanted;
+    apply_script_path(path);
+  };
+  NotNullProofs proofs;
   const std::string direction = up ? "upgrade" : "downgrade";
   for (const Step& step : run.plan.steps) {
     while (run.revisions[at].stored.node.id != step.revision) ++at;
@@ -153,22 +221,25 @@ MIGRATION_FUNCTION(migration_plan) {
       if (!online && (s.concurrently || s.kind == StatementKind::detach_concurrently))
         text = pg::without_concurrently(text);
       bool rewrites = false, scans = false;
+      proofs.begin(s);
       for (const AlterAction& action : s.actions) {
         rewrites = rewrites || action.rewrites;
-        scans = scans || action.scans;
+        if (!action.scans || scans) continue;
+        if (action.kind == "set not null") {
+          use_path(stored.script_path);
+          if (proofs.known(s.relation, action.name)) continue;
+          if (!proofs.dropped(s.relation) && catalog::proven_not_null(s.relation, action.name)) continue;
+        }
+        scans = true;
       }
+      proofs.end(s);
       std::string relation = s.relation.empty() ? lock.relation : s.relation;
       if (s.backfill) relation = s.backfill->relation;
       pg::Value rows, bytes;
       if (!relation.empty()) {
         auto [it, fresh] = facts.try_emplace(stored.script_path + "\n" + relation);
         if (fresh) {
-          if (!frame || path != stored.script_path) {
-            frame.reset();
-            frame.emplace();
-            path = stored.script_path;
-            apply_script_path(path);
-          }
+          use_path(stored.script_path);
           if (catalog::resolve_relation(relation) != 0) it->second = catalog::relation_facts(relation);
         }
         if (it->second.exists && it->second.rows >= 0) {
@@ -203,7 +274,7 @@ MIGRATION_FUNCTION(migration_plan) {
 /// a target below, migration_downgrade) ends, ledger rows included. To be run by the owner of the ledger.
 /// `from_target`: as if exactly that were applied. Errors: those of the target; MX030 when a downgrade is missing.
 MIGRATION_FUNCTION(migration_sql) {
-  const std::string target = pg::required_text(fcinfo, 0, "target");
+  const std::string target = pg::required_text(fcinfo, 0, "target", "SELECT migration_sql('head');");
   const auto from = pg::text_argument(fcinfo, 1);
   bool up = true;
   PlannedRun run;

@@ -19,6 +19,7 @@ namespace migration {
 
 namespace {
 
+constexpr const char* which_revision = "SELECT * FROM migration_history();";
 constexpr std::size_t max_script = 128UL * 1024 * 1024;
 constexpr std::size_t max_message = 10000;
 
@@ -27,10 +28,37 @@ std::string first_line(const std::string& text) {
   return line.size() > 200 ? line.substr(0, 197) + "..." : line;
 }
 
+/// What a call of migration_register looks like, for hints; `more` follows the scripts.
+std::string register_form(const char* more, const char* remark) {
+  return fmt::format("SELECT migration_register('my_revision', 'message', NULL, $$CREATE TABLE t (id int)$${});{}",
+                     more, remark);
+}
+
 void require_size(const std::string& text, std::size_t limit, const char* what) {
   if (text.size() <= limit) return;
   throw MigrationError(sqlstate::program_limit, fmt::format("{} is too long", what),
-                       fmt::format("It has {} bytes; the limit is {}.", text.size(), limit));
+                       fmt::format("It has {} bytes; the limit is {}.", text.size(), limit),
+                       register_form("", "  -- split a long script into several revisions"));
+}
+
+/// Options are few and have types; a misspelt one would silently do nothing.
+void require_known_options(const std::string& options) {
+  if (options == "{}") return;
+  const std::string form = register_form(", options => '{\"online\": false}'", "");
+  pg::Scope scope;
+  for (const pg::Row& row : pg::query("SELECT o.key, pg_catalog.jsonb_typeof(o.value), pg_catalog.left(o.value::text, "
+                                      "100) FROM pg_catalog.jsonb_each($1::jsonb) o",
+                                      {options})) {
+    const std::string &key = *row[0], &type = *row[1];
+    if (key == "source" || (key == "online" && type == "boolean")) continue;
+    if (key != "online") {
+      throw MigrationError(sqlstate::invalid_parameter,
+                           fmt::format("unknown option \"{}\" of migration_register", key.substr(0, 200)),
+                           "Options are \"online\" (true or false) and \"source\" (anything you want to keep).", form);
+    }
+    throw MigrationError(sqlstate::invalid_parameter, "option \"online\" must be true or false",
+                         fmt::format("Given is {}, of type {}.", *row[2], type), form);
+  }
 }
 
 /// Both scripts as one thing that is either the same or not. The separator cannot occur in a fingerprint.
@@ -57,12 +85,23 @@ bool same_text(const catalog::StoredRevision& a, const catalog::StoredRevision& 
          a.node.down == b.node.down && a.node.depends_on == b.node.depends_on && a.node.labels == b.node.labels;
 }
 
+std::string in_words(const pg::Difference& d, const char* script, const char* had) {
+  if (d.given.empty()) {
+    return fmt::format("Statement {} of the {} script was removed: {} \"{}\".", d.number, script, had,
+                       first_line(d.stored));
+  }
+  if (d.stored.empty()) {
+    return fmt::format("Statement {} of the {} script was added: \"{}\".", d.number, script, first_line(d.given));
+  }
+  return fmt::format("Statement {} of the {} script differs: {} \"{}\", given is \"{}\".", d.number, script, had,
+                     first_line(d.stored), first_line(d.given));
+}
+
 void refuse_edit(const catalog::StoredRevision& old, const catalog::StoredRevision& now) {
   std::string detail;
   const pg::Difference up = pg::first_difference(old.upgrade, now.upgrade);
   if (up.number > 0) {
-    detail = fmt::format("Statement {} of the upgrade script differs: applied was \"{}\", given is \"{}\".", up.number,
-                         first_line(up.stored), first_line(up.given));
+    detail = in_words(up, "upgrade", "applied was");
   } else if (old.node.down != now.node.down) {
     detail = "Its down_revision differs.";
   } else if (old.node.depends_on != now.node.depends_on || old.node.labels != now.node.labels) {
@@ -70,15 +109,11 @@ void refuse_edit(const catalog::StoredRevision& old, const catalog::StoredRevisi
   } else {
     const pg::Difference down =
         pg::first_difference(old.downgrade.value_or(std::string()), now.downgrade.value_or(std::string()));
-    detail = down.number > 0
-                 ? fmt::format("Statement {} of the downgrade script differs: stored is \"{}\", given is \"{}\".",
-                               down.number, first_line(down.stored), first_line(down.given))
-                 : "Its downgrade differs.";
+    detail = down.number > 0 ? in_words(down, "downgrade", "stored is") : "Its downgrade differs.";
   }
   throw MigrationError(sqlstate::edited_after_apply,
                        fmt::format("revision \"{}\" was changed after it was applied", now.node.id), detail,
-                       fmt::format("Register the change as a new revision, or go back first: SELECT "
-                                   "migration_downgrade({});",
+                       fmt::format("SELECT migration_downgrade({});  -- or register the change as a new revision",
                                    literal(now.node.down.empty() ? "base" : now.node.down[0])));
 }
 
@@ -157,7 +192,7 @@ using namespace migration;
 MIGRATION_FUNCTION(migration_register) {
   pg::require_writable("migration_register");
   catalog::StoredRevision r;
-  r.node.id = pg::required_text(fcinfo, 0, "revision");
+  r.node.id = pg::required_text(fcinfo, 0, "revision", register_form("", "").c_str());
   r.node.message = pg::text_argument(fcinfo, 1).value_or("");
   require_size(r.node.id, 10000, "the revision id");
   validate_revision_id(r.node.id);
@@ -170,6 +205,7 @@ MIGRATION_FUNCTION(migration_register) {
   for (const std::string& label : r.node.labels) validate_label(label);
   if (auto dependencies = pg::text_argument(fcinfo, 6)) r.node.depends_on = split_names(*dependencies);
   r.options = json_argument(fcinfo, 7);
+  require_known_options(r.options);
 
   std::string remark, remark_detail;
   const auto statements = pg::parse_script(r.upgrade, fmt::format("upgrade script of revision \"{}\"", r.node.id));
@@ -210,7 +246,7 @@ MIGRATION_FUNCTION(migration_register) {
 /// others build on it.
 MIGRATION_FUNCTION(migration_unregister) {
   pg::require_writable("migration_unregister");
-  const std::string id = pg::required_text(fcinfo, 0, "revision");
+  const std::string id = pg::required_text(fcinfo, 0, "revision", which_revision);
   catalog::lock_revisions();
   if (!catalog::load_revision(id)) return pg::bool_result(false);
   if (catalog::load_applied_row(id)) {
@@ -276,7 +312,7 @@ MIGRATION_FUNCTION(migration_merge) {
 /// migration_approve(revision) -> boolean. True when this role had not approved this very text before.
 MIGRATION_FUNCTION(migration_approve) {
   pg::require_writable("migration_approve");
-  const std::string id = pg::required_text(fcinfo, 0, "revision");
+  const std::string id = pg::required_text(fcinfo, 0, "revision", which_revision);
   const RevisionGraph graph = catalog::load_graph();
   const auto applied = catalog::load_applied();
   const auto found = show_one(graph, AppliedSet(graph, std::vector<std::string>(applied.begin(), applied.end())), id);
@@ -292,7 +328,7 @@ MIGRATION_FUNCTION(migration_approve) {
 
 /// migration_export(revision) -> text: one migration_register call that gives the same revision.
 MIGRATION_FUNCTION(migration_export) {
-  const std::string id = pg::required_text(fcinfo, 0, "revision");
+  const std::string id = pg::required_text(fcinfo, 0, "revision", which_revision);
   const RevisionGraph graph = catalog::load_graph();
   const auto applied = catalog::load_applied();
   const auto found = show_one(graph, AppliedSet(graph, std::vector<std::string>(applied.begin(), applied.end())), id);

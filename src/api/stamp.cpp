@@ -21,7 +21,7 @@ using namespace migration;
 /// is active).
 MIGRATION_FUNCTION(migration_stamp) {
   pg::require_writable("migration_stamp");
-  const std::string target = pg::required_text(fcinfo, 0, "target");
+  const std::string target = pg::required_text(fcinfo, 0, "target", "SELECT migration_stamp('heads');");
   const bool purge = pg::bool_argument(fcinfo, 1, false);
   if (!pg::try_run_lock(pg::LockLife::transaction)) {
     throw MigrationError(sqlstate::run_active, "a run is active, nothing can be stamped", {},

@@ -114,8 +114,7 @@ Standing standing() {
     now.state = "half done";
     now.waiting_for =
         fmt::format("revision \"{}\" to be completed: run {} stopped inside it", half.revision, half.run_id);
-    now.hint = half.direction == "downgrade" ? "SELECT * FROM migration_log();"
-                                             : fmt::format("SELECT migration_upgrade({});", literal(half.revision));
+    now.hint = catalog::completion_of(half);
     return now;
   }
   if (ids.empty() && !catalog::any_run() && catalog::has_user_tables()) {

@@ -163,6 +163,8 @@ long long run_here(const Call& call, const PlannedRun& run) {
     }
     catalog::log_event({run_id, step.revision, step.number, call.up ? "applied" : "undone", role.name, took, {}});
   }
+  // An unfinished run was planned from what was applied before.
+  catalog::supersede_runs(run_id);
   catalog::finish_foreground_run(run_id);
   pg::crash_point("foreground:end", 0);
   return run_id;
@@ -213,8 +215,7 @@ Datum migrate(FunctionCallInfo fcinfo, const Call& call) {
     // The lock lives as long as this transaction: until COMMIT nobody else can tell what is applied.
     if (!pg::try_run_lock(pg::LockLife::transaction)) return migrate(fcinfo, call);
     require_nothing_half_done(run);
-    const auto half = catalog::half_done_revisions();
-    if (!half.empty() && call.online)
+    if (call.online && completes_half_done(run))
       return wait_for_worker(fcinfo, call.function, call.name(), call.up, call.target, call.allow_data_loss);
     if (!call.up) require_loss_consent(run, call.allow_data_loss);
     return pg::bigint_result(run_here(call, run));
@@ -236,7 +237,7 @@ using namespace migration;
 /// slot), 55P03 (locks), MX040 (another run), and the SQLSTATE of a step that failed.
 MIGRATION_FUNCTION(migration_upgrade) {
   Call call;
-  call.target = pg::required_text(fcinfo, 0, "target");
+  call.target = pg::required_text(fcinfo, 0, "target", "SELECT migration_upgrade('head');");
   call.online = pg::bool_argument(fcinfo, 1, true);
   call.wait = pg::bool_argument(fcinfo, 2, true);
   call.function = fcinfo->flinfo->fn_oid;
@@ -248,7 +249,7 @@ MIGRATION_FUNCTION(migration_upgrade) {
 MIGRATION_FUNCTION(migration_downgrade) {
   Call call;
   call.up = false;
-  call.target = pg::required_text(fcinfo, 0, "target");
+  call.target = pg::required_text(fcinfo, 0, "target", "SELECT migration_downgrade('-1');");
   call.online = pg::bool_argument(fcinfo, 1, true);
   call.wait = pg::bool_argument(fcinfo, 2, true);
   call.allow_data_loss = pg::bool_argument(fcinfo, 3, false);

@@ -48,9 +48,13 @@ class Narrator {
   void events() {
     for (const catalog::SeenEvent& e : catalog::events_after(run_id_, last_)) {
       last_ = e.id;
-      if (e.event == "step" || e.event == "applied" || e.event == "undone") {
+      if (e.event == "step") {
         pg::report(NOTICE, "00000",
-                   fmt::format("run {}: revision \"{}\" step {}: {}", run_id_, e.revision, e.step, e.event));
+                   e.revision.empty()
+                       ? fmt::format("run {}: step {} done", run_id_, e.step)
+                       : fmt::format("run {}: step {} of revision \"{}\" done", run_id_, e.step, e.revision));
+      } else if (e.event == "applied" || e.event == "undone") {
+        pg::report(NOTICE, "00000", fmt::format("run {}: revision \"{}\" {}", run_id_, e.revision, e.event));
       }
     }
   }

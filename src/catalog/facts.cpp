@@ -9,6 +9,7 @@
 extern "C" {
 #include "catalog/namespace.h"
 #include "nodes/makefuncs.h"
+#include "nodes/primnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -147,6 +148,36 @@ std::string horizon_holder() {
       "SELECT pg_catalog.format('standby %s', r.application_name), pg_catalog.age(r.backend_xmin) FROM "
       "pg_catalog.pg_stat_replication r WHERE r.backend_xmin IS NOT NULL) h(what, age) ORDER BY age DESC LIMIT 1");
   return rows.empty() ? std::string() : pg::text_or_empty(rows[0][0]);
+}
+
+bool proven_not_null(const std::string& quoted_relation, const std::string& quoted_column) {
+  const unsigned oid = resolve_relation(quoted_relation);
+  if (oid == 0) return false;
+  Scope scope;
+  for (const Row& row :
+       pg::query("SELECT a.attnum, a.attnotnull, c.conbin::text FROM pg_catalog.pg_attribute a LEFT JOIN "
+                 "pg_catalog.pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'c' AND c.convalidated WHERE "
+                 "a.attrelid = $1::oid AND NOT a.attisdropped AND pg_catalog.quote_ident(a.attname) = $2",
+                 {sql_int(oid), quoted_column})) {
+    if (pg::to_bool(row[1])) return true;
+    if (!row[2]) continue;
+    const auto attribute = static_cast<AttrNumber>(pg::to_integer(row[0]));
+    const char* text = row[2]->c_str();
+    if (pg::pg_call([&] {
+          ListCell* cell;
+          foreach (cell, make_ands_implicit(static_cast<Expr*>(stringToNode(text)))) {
+            auto* test = static_cast<NullTest*>(lfirst(cell));
+            if (IsA(test, NullTest) && test->nulltesttype == IS_NOT_NULL && !test->argisrow && IsA(test->arg, Var) &&
+                reinterpret_cast<Var*>(test->arg)->varattno == attribute) {
+              return true;
+            }
+          }
+          return false;
+        })) {
+      return true;
+    }
+  }
+  return false;
 }
 
 namespace {

@@ -21,6 +21,9 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
 std::string relation_name(unsigned oid);
 RelationFacts relation_facts(const std::string& quoted_name);
 
+/// Does a validated CHECK constraint, or NOT NULL, say that the column holds no NULL?
+bool proven_not_null(const std::string& quoted_relation, const std::string& quoted_column);
+
 /// What would be lost by a statement of a downgrade, in words; empty when nothing.
 /// Example: table "users" holds rows (about 1200).
 std::vector<std::string> losses_of(const Statement& s);

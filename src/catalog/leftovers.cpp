@@ -1,6 +1,7 @@
 // Half-done revisions; see leftovers.hpp.
 #include "catalog/leftovers.hpp"
 
+#include "pg/parse.hpp"
 #include "pg/sql.hpp"
 
 namespace migration::catalog {
@@ -16,7 +17,8 @@ std::vector<HalfDone> half_done_revisions() {
   {
     Scope scope;
     rows = pg::query(
-        "SELECT r.run_id, r.direction, l.revision FROM (SELECT s.revision, max(s.run_id) AS run_id FROM "
+        "SELECT r.run_id, r.direction, l.revision, r.state = 'cancelled' FROM (SELECT s.revision, max(s.run_id) AS "
+        "run_id FROM "
         "migration_ext.step s WHERE s.revision IS NOT NULL AND s.attempts > 0 GROUP BY s.revision) l JOIN "
         "migration_ext.run r ON r.run_id = l.run_id WHERE EXISTS (SELECT FROM migration_ext.step s WHERE s.run_id = "
         "l.run_id "
@@ -30,12 +32,19 @@ std::vector<HalfDone> half_done_revisions() {
     half.run_id = pg::to_integer(row[0]);
     half.direction = pg::text_or_empty(row[1]);
     half.revision = pg::text_or_empty(row[2]);
+    half.closed = pg::to_bool(row[3]);
     for (StepRecord& step : load_steps(half.run_id)) {
       if (step.revision == half.revision) half.steps.push_back(std::move(step));
     }
     out.push_back(std::move(half));
   }
   return out;
+}
+
+std::string completion_of(const HalfDone& half) {
+  const bool down = half.direction == "downgrade";
+  return std::string("SELECT migration_") + (down ? "downgrade(" : "upgrade(") +
+         pg::quote_literal(half.revision + (down ? "@-1" : "")) + ");";
 }
 
 void adopt_step(long long run_id, int step, const StepRecord& from, long long from_run) {

@@ -74,7 +74,9 @@ std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids) 
   if (ids.size() < 8) {
     for (const std::string& id : ids) {
       auto r = load_revision(id);
-      if (!r) throw MigrationError(sqlstate::undefined_object, "revision \"" + id + "\" is not registered");
+      if (!r)
+        throw MigrationError(sqlstate::undefined_object, "revision \"" + id + "\" is not registered", {},
+                             "SELECT * FROM migration_history();");
       out.push_back(std::move(*r));
     }
     return out;
@@ -101,7 +103,8 @@ std::vector<StoredRevision> load_revisions(const std::vector<std::string>& ids) 
   }
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (out[i].node.id.empty()) {
-      throw MigrationError(sqlstate::undefined_object, "revision \"" + ids[i] + "\" is not registered");
+      throw MigrationError(sqlstate::undefined_object, "revision \"" + ids[i] + "\" is not registered", {},
+                           "SELECT * FROM migration_history();");
     }
   }
   return out;

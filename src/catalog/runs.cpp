@@ -247,6 +247,15 @@ void start_step(long long run_id, int step, const std::vector<std::string>& befo
       {sql_int(run_id), sql_int(step), sql_array(before_image)});
 }
 
+void forget_attempts(long long run_id, int step) {
+  Scope scope;
+  pg::query(
+      "UPDATE migration_ext.step SET state = 'pending', attempts = 0, before_image = '{}' WHERE run_id = $1::bigint "
+      "AND "
+      "step = $2::integer",
+      {sql_int(run_id), sql_int(step)});
+}
+
 void count_crash(long long run_id, int step) {
   Scope scope;
   pg::query("UPDATE migration_ext.step SET crashes = crashes + 1 WHERE run_id = $1::bigint AND step = $2::integer",

@@ -80,6 +80,8 @@ RunWish load_wish(long long run_id);
 
 /// Intent: attempts + 1, state running, and what was there before.
 void start_step(long long run_id, int step, const std::vector<std::string>& before_image);
+/// The step left nothing behind: as if it had never been tried.
+void forget_attempts(long long run_id, int step);
 void count_crash(long long run_id, int step);
 void reset_crashes(long long run_id);
 void finish_step(long long run_id, int step);

@@ -284,9 +284,11 @@ void classify_rest(Node* node, Statement& out) {
     }
     case T_CommentStmt:
       describe_target(as<CommentStmt>(node)->objtype, nullptr, as<CommentStmt>(node)->object, out);
+      out.object_type = words_of(as<CommentStmt>(node)->objtype);
       break;
     case T_SecLabelStmt:
       describe_target(as<SecLabelStmt>(node)->objtype, nullptr, as<SecLabelStmt>(node)->object, out);
+      out.object_type = words_of(as<SecLabelStmt>(node)->objtype);
       break;
     case T_AlterFunctionStmt:
       out.object = signature(as<AlterFunctionStmt>(node)->func);
@@ -317,6 +319,7 @@ void classify_rest(Node* node, Statement& out) {
 void classify(const Piece& piece, Statement& out) {
   out.tag = pg_call([&] { return GetCommandTagName(CreateCommandTag(piece.node)); });
   if (!classify_relation(piece, out) && !describe_create(piece.node, out)) classify_rest(piece.node, out);
+  if (out.kind != StatementKind::backfill_call) refuse_inner_backfill(piece);
   collect_locks(piece, out);
   derive_inverse(piece, out);
 }

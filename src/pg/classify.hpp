@@ -27,6 +27,8 @@ void describe_alter_table(const Piece& piece, AlterTableStmt* alter, Statement& 
 void describe_row_change(const Piece& piece, Statement& out);
 /// SELECT migration_backfill(...) as a statement of its own? Then fills it in.
 bool describe_backfill_call(const Piece& piece, SelectStmt* select, Statement& out);
+/// Errors: Unfit when migration_backfill() is called as a part of something else.
+void refuse_inner_backfill(const Piece& piece);
 void collect_locks(const Piece& piece, Statement& out);
 void derive_inverse(const Piece& piece, Statement& out);
 std::optional<std::string> inverse_of_rename(RenameStmt* rename);

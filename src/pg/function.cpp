@@ -18,12 +18,14 @@ std::optional<std::string> text_argument(FunctionCallInfo fcinfo, int n) {
   return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
-std::string required_text(FunctionCallInfo fcinfo, int n, const char* name) {
+std::string required_text(FunctionCallInfo fcinfo, int n, const char* name, const char* hint) {
   auto value = text_argument(fcinfo, n);
-  if (!value) {
-    throw MigrationError(sqlstate::null_not_allowed, std::string("argument \"") + name + "\" must not be null");
-  }
+  if (!value) refuse_null(name, hint);
   return *value;
+}
+
+void refuse_null(const char* name, const char* hint) {
+  throw MigrationError(sqlstate::null_not_allowed, std::string("argument \"") + name + "\" must not be null", {}, hint);
 }
 
 bool bool_argument(FunctionCallInfo fcinfo, int n, bool when_null) {

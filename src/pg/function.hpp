@@ -20,8 +20,9 @@ namespace migration::pg {
 
 /// A text argument. Missing = SQL NULL. Errors: 54000 when longer than `limit` bytes.
 std::optional<std::string> text_argument(FunctionCallInfo fcinfo, int n);
-/// The same, refusing NULL with 22004; `name` is the argument's name.
-std::string required_text(FunctionCallInfo fcinfo, int n, const char* name);
+/// The same, refusing NULL with 22004; `name` is the argument's name, `hint` a statement that has one.
+std::string required_text(FunctionCallInfo fcinfo, int n, const char* name, const char* hint);
+[[noreturn]] void refuse_null(const char* name, const char* hint);
 bool bool_argument(FunctionCallInfo fcinfo, int n, bool when_null);
 std::optional<long long> bigint_argument(FunctionCallInfo fcinfo, int n);
 

@@ -191,8 +191,6 @@ bool leaves_nothing(const Piece& piece, const Statement& out) {
     case T_VacuumStmt:
     case T_ReindexStmt:
     case T_RefreshMatViewStmt:
-    case T_CommentStmt:
-    case T_SecLabelStmt:
     case T_CheckPointStmt:
     case T_ListenStmt:
     case T_UnlistenStmt:

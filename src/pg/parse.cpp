@@ -54,14 +54,22 @@ MigrationError with_script(MigrationError e, const Scan& script) {
   return e;
 }
 
+/// The hint of a refusal: a call that holds what can stand in its place.
+std::string form(const char* script, const char* remark) {
+  return fmt::format("SELECT migration_register('my_revision', 'message', NULL, $${}$$);  -- {}", script, remark);
+}
+
+constexpr const char* rows_instead = "rows as INSERT, or COPY ... FROM a file on the server";
+
 /// A refusal that has not been raised yet.
 struct Refusal {
   const char* state;
   std::string message, hint;
   int offset;
 
-  MigrationError error(const Scan& script, std::string_view what) const {
-    MigrationError e(state, message, where(script, what, offset), hint, count_characters(script.text, offset) + 1);
+  MigrationError error(const Scan& script, std::string_view what, std::string_view other_hint) const {
+    MigrationError e(state, message, where(script, what, offset), other_hint.empty() ? hint : std::string(other_hint),
+                     count_characters(script.text, offset) + 1);
     return with_script(std::move(e), script);
   }
 };
@@ -78,7 +86,7 @@ std::optional<Refusal> early_refusal(const Scan& script) {
     opens = token.is(';');
     if (copy && token.is("stdin") && (&token - 1)->is("from"))
       return Refusal{sqlstate::feature_not_supported, "COPY FROM STDIN cannot be part of a revision",
-                     "Use INSERT ... VALUES, or COPY ... FROM a file on the server.", start->start};
+                     form("INSERT INTO t VALUES (1, 'one')", rows_instead), start->start};
     if (!token.is('\\')) continue;
     const char* const next = script.text + token.end;
     bool const word = isalpha(static_cast<unsigned char>(*next)) != 0;
@@ -92,7 +100,8 @@ std::optional<Refusal> early_refusal(const Scan& script) {
     while (*stop != 0 && !isspace(static_cast<unsigned char>(*stop))) ++stop;
     return Refusal{sqlstate::syntax_error,
                    fmt::format("\"\\{}\" is a command of psql, not SQL", std::string_view(next, size_t(stop - next))),
-                   "A revision holds SQL only. Leave the line out, or write what it does in SQL.", token.start};
+                   form("CREATE TABLE t (id int)", "SQL only: leave the line out, or write what it does in SQL"),
+                   token.start};
   }
   return std::nullopt;
 }
@@ -104,16 +113,17 @@ std::optional<Refusal> refusal(const Piece& piece) {
   };
   switch (nodeTag(piece.node)) {
     case T_TransactionStmt:
-      return make(sqlstate::feature_not_supported, "transaction control cannot be part of a revision",
-                  "Leave it out: a revision is split into transactions by itself, as its statements need.");
+      return make(
+          sqlstate::feature_not_supported, "transaction control cannot be part of a revision",
+          form("CREATE TABLE t (id int)", "no BEGIN, no COMMIT: a revision is split into transactions by itself"));
     case T_CopyStmt: {
       auto* copy = reinterpret_cast<CopyStmt*>(piece.node);
       if (copy->filename != nullptr) return std::nullopt;
       if (copy->is_from)
         return make(sqlstate::feature_not_supported, "COPY FROM STDIN cannot be part of a revision",
-                    "Use INSERT ... VALUES, or COPY ... FROM a file on the server.");
+                    form("INSERT INTO t VALUES (1, 'one')", rows_instead));
       return make(sqlstate::feature_not_supported, "COPY TO STDOUT cannot be part of a revision",
-                  "Leave it out, or use COPY ... TO a file on the server.");
+                  form("COPY t TO '/tmp/t.csv'", "to a file on the server, or not at all"));
     }
     case T_VariableSetStmt: {
       auto* set = reinterpret_cast<VariableSetStmt*>(piece.node);
@@ -123,13 +133,13 @@ std::optional<Refusal> refusal(const Piece& piece) {
         return make(
             sqlstate::insufficient_privilege,
             fmt::format("{} cannot be part of a revision", name == "role" ? "SET ROLE" : "SET SESSION AUTHORIZATION"),
-            "A revision runs as the role that starts it. Use ALTER ... OWNER TO to give objects away.");
+            form("ALTER TABLE t OWNER TO somebody", "a revision runs as the role that starts it; OWNER TO gives away"));
       return std::nullopt;
     }
     case T_DiscardStmt:
       if (reinterpret_cast<DiscardStmt*>(piece.node)->target != DISCARD_ALL) return std::nullopt;
       return make(sqlstate::feature_not_supported, "DISCARD ALL cannot be part of a revision",
-                  "Use RESET for the settings that the revision has changed.");
+                  form("RESET search_path", "only the settings that the revision has changed"));
     default:
       return std::nullopt;
   }
@@ -204,7 +214,7 @@ std::vector<Piece> cut(const Scan& script) {
   return pieces;
 }
 
-std::vector<Statement> parse_script(std::string_view text, std::string_view what) {
+std::vector<Statement> parse_script(std::string_view text, std::string_view what, std::string_view hint) {
   Scratch const scratch;
   Scan const script = scan(text, true);
   std::optional<Refusal> const early = early_refusal(script);
@@ -216,20 +226,25 @@ std::vector<Statement> parse_script(std::string_view text, std::string_view what
     failed = e;
   }
   int const mistake = failed ? byte_offset(script.text, script.length, failed->position()) : script.length;
-  if (early && (!failed || failed->position() == 0 || early->offset <= mistake)) throw early->error(script, what);
+  if (early && (!failed || failed->position() == 0 || early->offset <= mistake)) throw early->error(script, what, hint);
   if (failed) {
     if (failed->position() == 0) throw *failed;
     std::string detail = where(script, what, mistake);
     if (std::string const own = failed->detail(); !own.empty()) detail = own + "\n" + detail;
-    throw with_script(MigrationError(failed->state(), failed->message(), detail, failed->hint(), failed->position()),
-                      script);
+    std::string cure(hint);
+    if (cure.empty()) {
+      // What the server has to say about it is no statement, but worth its words.
+      if (std::string const own = failed->hint(); !own.empty()) detail += "\n" + own;
+      cure = form("CREATE TABLE t (id int)", "between $$ and $$ quotes need no doubling");
+    }
+    throw with_script(MigrationError(failed->state(), failed->message(), detail, cure, failed->position()), script);
   }
   std::vector<Statement> statements;
   statements.reserve(pieces.size());
   int done = 0, characters = 0;
   for (const Piece& piece : pieces) {
     check_interrupts();
-    if (auto const no = refusal(piece)) throw no->error(script, what);
+    if (auto const no = refusal(piece)) throw no->error(script, what, hint);
     characters += count_characters(script.text + done, piece.first->start - done);
     done = piece.first->start;
     Statement& statement = statements.emplace_back();
@@ -240,7 +255,7 @@ std::vector<Statement> parse_script(std::string_view text, std::string_view what
     try {
       classify(piece, statement);
     } catch (const Unfit& unfit) {
-      throw Refusal{unfit.state, unfit.message, unfit.hint, unfit.offset}.error(script, what);
+      throw Refusal{unfit.state, unfit.message, unfit.hint, unfit.offset}.error(script, what, hint);
     }
   }
   return statements;

@@ -18,8 +18,9 @@ namespace migration::pg {
 /// Statements of a script in order; empty for a script of comments only.
 /// Errors: 42601 with position in the script (syntax), 0A000 (transaction control, COPY FROM STDIN, role changes),
 /// 42601 (psql backslash lines), 54001/53200 as the server's parser raises them.
-/// `what` names the script in messages: 'upgrade script of revision "a1b2"'.
-std::vector<Statement> parse_script(std::string_view script, std::string_view what);
+/// `what` names the script in messages: 'upgrade script of revision "a1b2"'. `hint` replaces the hints of the errors,
+/// which show a call of migration_register.
+std::vector<Statement> parse_script(std::string_view script, std::string_view what, std::string_view hint = {});
 
 /// sha256 over the scanner's tokens, hex. Comments, white space, CRLF and letter case of keywords do not count.
 std::string fingerprint(std::string_view script);

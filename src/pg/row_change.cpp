@@ -71,10 +71,11 @@ bool has_subselect(const Piece& piece) {
 }
 
 Unfit unfit(const char* state, std::string message, int location) {
-  return {state, std::move(message),
-          "Inside a revision, write: SELECT migration_backfill('table', 'column = expression', 'condition', "
-          "'{\"option\": value}') with constants only.",
-          location};
+  return {
+      state, std::move(message),
+      "SELECT migration_backfill('my_table', 'c = 1', 'c IS NULL');  -- in a revision: a statement of its own, with "
+      "constants only",
+      location};
 }
 
 /// The value of a constant argument; nullopt for NULL.
@@ -169,6 +170,49 @@ void describe_row_change(const Piece& piece, Statement& out) {
                   !change.volatile_marks && !has_subselect(piece);
 }
 
+namespace {
+
+/// Does the text call migration_backfill()? Told by tokens: a raw tree has no walker that knows every statement.
+bool calls_backfill(const Token* from, const Token* to) {
+  for (; from + 1 < to; ++from)
+    if (from->code == token_ident && (from + 1)->is('(') && std::string_view(from->word) == "migration_backfill")
+      return true;
+  return false;
+}
+
+}  // namespace
+
+void refuse_inner_backfill(const Piece& piece) {
+  bool calls = false;
+  switch (nodeTag(piece.node)) {
+    case T_SelectStmt:
+    case T_InsertStmt:
+    case T_UpdateStmt:
+    case T_DeleteStmt:
+    case T_MergeStmt:
+    case T_CreateTableAsStmt:
+    case T_ExplainStmt:
+    case T_PrepareStmt:
+    case T_DeclareCursorStmt:
+    case T_CallStmt:
+    case T_CopyStmt:
+      calls = calls_backfill(piece.first, piece.last);
+      break;
+    case T_DoStmt:
+      for (const Token* at = piece.first; at < piece.last && !calls; ++at)
+        if (at->code == token_string) {
+          Scan const body = scan(at->word, true);
+          calls = calls_backfill(body.tokens.begin(), body.tokens.end());
+        }
+      break;
+    default:
+      break;
+  }
+  if (!calls) return;
+  throw unfit(sqlstate::feature_not_supported, "migration_backfill() must stand alone in its statement",
+              piece.first->start);
+}
+
 bool describe_backfill_call(const Piece& piece, SelectStmt* select, Statement& out) {
   if (select->op != SETOP_NONE || list_length(select->targetList) != 1) return false;
   Node* const value = linitial_node(ResTarget, select->targetList)->val;
@@ -180,7 +224,7 @@ bool describe_backfill_call(const Piece& piece, SelectStmt* select, Statement& o
   if (select->fromClause != nullptr || select->whereClause != nullptr || select->withClause != nullptr ||
       select->groupClause != nullptr || select->havingClause != nullptr || select->sortClause != nullptr ||
       select->limitCount != nullptr || select->limitOffset != nullptr || select->distinctClause != nullptr)
-    throw unfit(sqlstate::feature_not_supported, "migration_backfill() must stand alone inside a revision", location);
+    return false;
 
   constexpr std::string_view names[] = {"relation", "assignments", "condition", "options"};
   Node* given[4] = {};

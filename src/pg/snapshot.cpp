@@ -17,6 +17,7 @@ extern "C" {
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "tcop/pquery.h"
+#include "utils/inval.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -107,6 +108,8 @@ void release_portal_snapshots(QueryDesc* query) {
 }
 
 void retake_portal_snapshots(QueryDesc* query) {
+  // A table that this block has locked is opened again without looking for changes; see let_waiters_go().
+  AcceptInvalidationMessages();
   PushActiveSnapshot(GetTransactionSnapshot());
   query->snapshot = RegisterSnapshot(GetActiveSnapshot());
   query->estate->es_snapshot = RegisterSnapshot(query->snapshot);
@@ -125,8 +128,11 @@ void set_ignored(bool on) noexcept {
   LWLockRelease(ProcArrayLock);
 }
 
-/// Lets go whoever waits for the snapshot that this statement began with: it waits for the lock on our virtual
-/// transaction id. Outside a transaction block no user table is locked by us, so nobody can wait for more than that.
+/// Lets go whoever waits for a snapshot that this transaction had: it waits for the lock on our virtual transaction id,
+/// which lasts until the transaction ends, long after the snapshot. A concurrent build waits in the same way for
+/// lockers of its table, and a block may have locked one. Those waits may end, too: what they protect the build from is
+/// rows that this transaction wrote (it has no transaction id), scans that go on (they would have a snapshot) and later
+/// statements that do not know of the build yet, and those learn of it in retake_portal_snapshots().
 void let_waiters_go() {
   VirtualTransactionId id;
   GET_VXID_FROM_PGPROC(id, *MyProc);
@@ -169,7 +175,7 @@ void WaitingCall::release() {
   pg_call([] {
     release_portal_snapshots(ActivePortal->queryDesc);
     // Every time, not only at the start: a build may have met the snapshot of any look.
-    if (!TransactionIdIsValid(MyProc->xmin) && !IsTransactionBlock()) let_waiters_go();
+    if (!TransactionIdIsValid(MyProc->xmin)) let_waiters_go();
   });
   released_ = true;
   if (looking_) set_ignored(false);

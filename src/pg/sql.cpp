@@ -2,6 +2,7 @@
 #include "pg/sql.hpp"
 
 #include <cstring>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -243,6 +244,18 @@ long long to_integer(const Value& v, long long when_null) {
   return v && !v->empty() ? std::stoll(*v) : when_null;
 }
 
+namespace {
+
+/// The version of the SQL objects that this library goes with: default_version of the control file.
+constexpr char library_version[] = "0.1.0";
+
+struct Installed {
+  Oid owner;
+  char version[32];
+};
+
+}  // namespace
+
 Oid extension_oid() {
   return pg_call([] { return get_extension_oid("migration_ext", true); });
 }
@@ -255,18 +268,37 @@ Oid ledger_owner() {
                          "CREATE EXTENSION migration_ext;");
   }
   // No syscache covers pg_extension; one index lookup, the way get_extension_schema() does it.
-  return pg_call([&] {
-    Oid owner = InvalidOid;
+  const Installed installed = pg_call([&] {
+    Installed found = {};
     Relation rel = table_open(ExtensionRelationId, AccessShareLock);
     ScanKeyData key;
     ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
     SysScanDesc scan = systable_beginscan(rel, ExtensionOidIndexId, true, nullptr, 1, &key);
     HeapTuple tuple = systable_getnext(scan);
-    if (HeapTupleIsValid(tuple)) owner = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->extowner;
+    if (HeapTupleIsValid(tuple)) {
+      found.owner = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->extowner;
+      bool null;
+      Datum version = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(rel), &null);
+      if (!null) {
+        char* name = TextDatumGetCString(version);
+        strncpy(found.version, name, sizeof found.version - 1);
+        pfree(name);
+      }
+    }
     systable_endscan(scan);
     table_close(rel, AccessShareLock);
-    return owner;
+    return found;
   });
+  // After an update of the package, or ALTER EXTENSION UPDATE, under a session or worker with the other library.
+  if (std::string_view(installed.version) != library_version) {
+    throw MigrationError(sqlstate::not_in_prerequisite_state,
+                         std::string("extension \"migration_ext\" is version ") + installed.version +
+                             " in this database, but the library in use is version " + library_version,
+                         "Nothing was done. A run that was under way goes on with migration_resume() when they agree.",
+                         "ALTER EXTENSION migration_ext UPDATE;  -- then connect again; restart the server when "
+                         "shared_preload_libraries has migration_ext");
+  }
+  return installed.owner;
 }
 
 Oid ledger_relation(const char* name) {

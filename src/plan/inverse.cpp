@@ -6,12 +6,15 @@
 //   same if it has one and other objects were created since: the trigger function, say, that was created after the
 //   table and is dropped before it, must first lose its trigger;
 // - an unnamed foreign key to a table that was created later is undone by dropping both tables in one command;
-// - DROP of an object that this script created takes the line of its creation back.
-// Names count as written: "t" and "public.t" are two names, which can cost a derivation but never make a wrong one.
+// - DROP of an object that this script created takes the line of its creation back;
+// - a comment on an object of this script goes with the object, one on any other overwrites what was there: no way
+// back. Names count as written: "t" and "public.t" are two names, which can cost a derivation but never make a wrong
+// one.
 #include "plan/inverse.hpp"
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -29,6 +32,7 @@ bool about_column(const AlterAction& action) {
 
 const char* reason(const Statement& statement) {
   if (statement.if_exists && !statement.creates.empty()) return "it may have met an object that was there before";
+  if (!statement.object_type.empty()) return "what it said before is not known";
   switch (statement.kind) {
     case StatementKind::drop:
     case StatementKind::truncate:
@@ -162,6 +166,7 @@ class Derivation {
         return;
       }
       if (action.kind == "add column" && !action.if_exists) columns_[{s.relation, action.name}] = i;
+      if (action.kind == "add constraint") constraints_.insert({s.relation, action.name});
     }
     if (undone.empty()) return;
     std::string line =
@@ -209,8 +214,23 @@ class Derivation {
                        [&](auto const& use) { return use.name != s.relation && table(use.name) != nullptr; });
   }
 
+  /// A comment, or label, goes with its object when this script created it; over one that was there before it wrote
+  /// something that nobody knows any more.
+  bool about_own_object(const Statement& s) const {
+    const std::string& type = s.object_type;
+    if (type == "COLUMN") return table(s.relation) != nullptr || columns_.contains({s.relation, s.object});
+    if (type == "CONSTRAINT") return table(s.relation) != nullptr || constraints_.contains({s.relation, s.object});
+    if (s.relation.empty()) return objects_.contains(type + " " + s.object);
+    if (s.object.empty()) return table(s.relation) != nullptr || objects_.contains(type + " " + s.relation);
+    return table(s.relation) != nullptr || objects_.contains(type + " " + s.object + " ON " + s.relation);
+  }
+
   void undo_other(size_t i) {
     const Statement& s = statements_[i];
+    if (!s.object_type.empty()) {
+      if (!about_own_object(s)) refuse(s, reason(s));
+      return;
+    }
     bool const own_table = s.kind == StatementKind::rename && s.object == s.relation;
     const size_t* creation = own_table || !s.creates.empty() ? nullptr : table(s.relation);
     if (s.kind == StatementKind::create_index) creation = table(s.relation);
@@ -253,6 +273,7 @@ class Derivation {
   Known objects_;                    ///< everything it created, as 'TABLE t'
   std::map<size_t, size_t> joined_;  ///< creations whose drop stands in the line of a later one
   std::map<std::pair<std::string, std::string>, size_t> columns_;  ///< columns it added, by statement
+  std::set<std::pair<std::string, std::string>> constraints_;      ///< constraints it added
   DerivedDowngrade result_;
 };
 

@@ -1,8 +1,8 @@
 // The sentences of GraphError.
 //
 // What: kind names, their SQLSTATEs and the builders of errors thrown in several places. Why here: one table, so that
-// the code, the documentation and the tests cannot drift apart. Invariant: every hint opens with a statement that
-// runs as it stands. Memory: results are owned strings.
+// the code, the documentation and the tests cannot drift apart. Invariant: every line of a hint is a
+// statement that runs as it stands, maybe with a remark behind `  -- `. Memory: results are owned strings.
 #include "revision/graph_error.hpp"
 
 #include <fmt/format.h>
@@ -103,8 +103,8 @@ GraphError unknown_applied(std::string_view id, GraphErrorKind kind) {
   const char* cause = kind == K::no_such_branch ? "No such branch: " : "No such revision or branch ";
   return {kind, cannot_locate(id),
           fmt::format("{}'{}'. This database records it as applied, but it is not registered here.", cause, id),
-          fmt::format("{}\nRegister revision '{}' again; or, if you know which registered revision the schema matches, "
-                      "name that one in migration_stamp(revision, purge => true).",
+          fmt::format("{}  -- then register '{}' again; or, if you know which registered revision the schema matches, "
+                      "name that one in migration_stamp(revision, purge => true)",
                       look_at_history, id)};
 }
 

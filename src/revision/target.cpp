@@ -145,7 +145,7 @@ void refuse_missing(const RevisionGraph& graph, const Marks& steps) {
                                  revision.id, graph.is_head(gap.revision) ? " (head)" : "", revision.message),
                      fmt::format("{} names {} as its {}, and nothing of this name is registered.", revision.id,
                                  gap.missing, gap.dependency ? "dependency" : "parent"),
-                     fmt::format("SELECT * FROM migration_check();\nRegister {}, or register {} again without it.",
+                     fmt::format("SELECT * FROM migration_check();  -- register {}, or register {} again without it",
                                  gap.missing, revision.id));
   }
 }

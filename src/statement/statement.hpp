@@ -104,6 +104,7 @@ struct Statement {
   std::string relation;     ///< main relation, quoted; empty when none
   std::string object;       ///< what is created, renamed, ...: index, type, function, quoted; functions with their
                             ///< argument types: 'f(integer, text)'; renamed relations: the old name, as `relation`
+  std::string object_type;  ///< COMMENT, SECURITY LABEL: 'TABLE', 'COLUMN', 'FUNCTION', ...
   std::string new_name;     ///< rename: the new name, quoted, qualified as the old one was
   std::vector<RelationUse> locks;  ///< relations locked, in the order of the statement
   std::vector<AlterAction> actions;

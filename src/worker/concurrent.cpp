@@ -63,7 +63,10 @@ class ConcurrentStep {
     pg::in_transaction([&] {
       prepare_names();
       if (step_.attempts == 0) {
-        for (const IndexState& index : indexes()) step_.before_image.push_back(image_line(index));
+        const bool tree = s_.kind == StatementKind::create_index && partitioned_;
+        for (const IndexState& index : tree ? catalog::indexes_of(table_, true) : indexes()) {
+          step_.before_image.push_back(image_line(index));
+        }
         if (s_.kind == StatementKind::drop || s_.kind == StatementKind::detach_concurrently) {
           step_.before_image.push_back(target_present() ? "present" : "absent");
         }
@@ -239,10 +242,48 @@ class ConcurrentStep {
     try {
       // Whoever held up the build may hold up this too: a run that was cancelled must not wait for them once more.
       heal_leftovers(false);
+      bool nothing_left = true;
+      if (s_.kind == StatementKind::create_index && partitioned_) {
+        nothing_left = PartitionedIndex(run_, step_, s_, table_).clean_up();
+      }
+      if (nothing_left) forget_attempts();
     } catch (const pg::PgError&) {
       // Named by migration_check() and healed before the next attempt.
     } catch (const MigrationError&) {
       // The same.
+    }
+  }
+
+  /// When the catalogs show nothing of this step, it has not been tried: the revision is not half done because of it.
+  void forget_attempts() {
+    pg::in_transaction([&] {
+      prepare_names();
+      if (!is_absent()) return;
+      catalog::forget_attempts(run_.run_id, step_.step);
+      step_.attempts = 0;
+      step_.before_image.clear();
+    });
+  }
+
+  bool is_absent() const {
+    switch (s_.kind) {
+      case StatementKind::create_index: {
+        const auto index = made_index();
+        return leftovers().empty() && (!index || before_of(step_, index->oid).known);
+      }
+      case StatementKind::drop: {
+        if (!was_present()) return true;
+        pg::Scope scope;
+        return object_ != 0 && !pg::query(
+                                    "SELECT 1 FROM pg_catalog.pg_index WHERE indexrelid = $1::oid AND indisvalid "
+                                    "AND indislive",
+                                    {pg::sql_int(object_)})
+                                    .empty();
+      }
+      case StatementKind::detach_concurrently:
+        return !was_present() || (is_partition() && !detach_pending_);
+      default:
+        return leftovers().empty();
     }
   }
 

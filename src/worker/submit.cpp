@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "catalog/leftovers.hpp"
+#include "catalog/revisions.hpp"
 #include "pg/process.hpp"
 
 namespace migration {
@@ -31,19 +33,65 @@ std::vector<catalog::StepRecord> step_records(const PlannedRun& planned) {
   return out;
 }
 
+namespace {
+
+using Ids = std::unordered_set<std::string>;
+
+Ids ids_of(const PlannedRun& planned) {
+  Ids out;
+  for (const PlannedRevision& r : planned.revisions) out.insert(r.stored.node.id);
+  return out;
+}
+
+bool goes_on(const catalog::HalfDone& half, const PlannedRun& planned, const Ids& on_path) {
+  return (half.direction == "upgrade") == planned.up && on_path.count(half.revision) > 0;
+}
+
+/// Does the path touch the revision, one that builds on it or, undoing, one that it builds on?
+bool touches(const RevisionGraph& graph, const std::string& revision, const Ids& on_path, bool up) {
+  if (on_path.count(revision) > 0) return true;
+  const auto at = graph.index_of(revision);
+  if (!at) return false;
+  const auto meets = [&](auto&& next) {
+    std::vector<std::size_t> todo{*at};
+    std::unordered_set<std::size_t> seen{*at};
+    while (!todo.empty()) {
+      const std::size_t i = todo.back();
+      todo.pop_back();
+      if (on_path.count(graph.id(i)) > 0) return true;
+      for (std::size_t k : next(i)) {
+        if (seen.insert(k).second) todo.push_back(k);
+      }
+    }
+    return false;
+  };
+  if (meets([&](std::size_t i) { return graph.effective_children(i); })) return true;
+  return !up && meets([&](std::size_t i) { return graph.effective_parents(i); });
+}
+
+}  // namespace
+
+bool completes_half_done(const PlannedRun& planned) {
+  const std::vector<catalog::HalfDone> all = catalog::half_done_revisions();
+  if (all.empty()) return false;
+  const Ids on_path = ids_of(planned);
+  return std::any_of(all.begin(), all.end(), [&](const auto& half) { return goes_on(half, planned, on_path); });
+}
+
 void require_nothing_half_done(const PlannedRun& planned) {
-  std::unordered_set<std::string> on_path;
-  for (const PlannedRevision& r : planned.revisions) on_path.insert(r.stored.node.id);
-  for (const catalog::HalfDone& half : catalog::half_done_revisions()) {
-    const bool same_way = (half.direction == "upgrade") == planned.up;
-    if (same_way && on_path.count(half.revision) > 0) continue;
-    if (planned.revisions.empty()) continue;
+  if (planned.revisions.empty()) return;
+  const std::vector<catalog::HalfDone> all = catalog::half_done_revisions();
+  if (all.empty()) return;
+  const Ids on_path = ids_of(planned);
+  const RevisionGraph graph = catalog::load_graph();
+  for (const catalog::HalfDone& half : all) {
+    if (goes_on(half, planned, on_path) || !touches(graph, half.revision, on_path, planned.up)) continue;
     throw MigrationError(
         sqlstate::not_in_prerequisite_state,
         fmt::format("revision \"{}\" is half {} by run {}", half.revision,
                     half.direction == "downgrade" ? "undone" : "done", half.run_id),
         fmt::format("Its finished steps stay in the database until its {} is completed.", half.direction),
-        fmt::format("SELECT migration_resume({});", half.run_id));
+        half.closed ? catalog::completion_of(half) : fmt::format("SELECT migration_resume({});", half.run_id));
   }
 }
 

@@ -17,7 +17,10 @@ std::vector<catalog::StepRecord> step_records(const PlannedRun& planned);
 catalog::RunRecord store_run(const PlannedRun& planned, const pg::Role& role, const pg::Role& session,
                              int lock_timeout_ms, int lock_retries, int batch_target_ms);
 
-/// Errors: 55000 when a revision that is not on this path is half done by an unfinished run.
+/// Errors: 55000 when a half-done revision is in the way: one that this path builds on, undoes what it builds on, or
+/// meets in the other direction. Half-done revisions elsewhere in the graph are nobody's business.
 void require_nothing_half_done(const PlannedRun& planned);
+/// Does this path complete a half-done revision?
+bool completes_half_done(const PlannedRun& planned);
 
 }  // namespace migration

@@ -39,15 +39,19 @@ MigrationError step_error(const StepText& step, int statement, const std::string
   if (cause.position() > 0) detail += fmt::format(" (at character {})", cause.position());
   detail += ".";
   if (!cause.detail().empty()) detail += " " + cause.detail();
-  if (std::string_view(".!?").find(detail.back()) == std::string_view::npos) detail += ".";
+  const auto close = [&] {
+    if (std::string_view(".!?").find(detail.back()) == std::string_view::npos) detail += ".";
+  };
+  close();
+  // The HINT is a statement; advice of the server, which is prose, goes here.
+  if (!cause.hint().empty() && !hint.empty()) detail += " " + cause.hint();
+  close();
   if (!more_detail.empty()) detail += " " + more_detail;
-  std::string cure = hint;
-  if (!cause.hint().empty()) cure = cause.hint() + (hint.empty() ? "" : "\n" + hint);
   return MigrationError(cause.state(),
                         step.revision.empty() ? "backfill failed: " + cause.message()
                                               : fmt::format("step {} of revision \"{}\" failed: {}", step.step,
                                                             step.revision, cause.message()),
-                        detail, cure);
+                        detail, hint.empty() ? cause.hint() : hint);
 }
 
 std::vector<pg::LockTarget> locks_of(const StepText& step, const std::vector<RelationUse>& uses) {

@@ -20,7 +20,7 @@ my @cases = (
 	[ 'create', 'CREATE INDEX CONCURRENTLY item_new ON item (n);', $snapshot, qr/^item_new invalid$/ ],
 	[ 'unnamed', 'CREATE INDEX CONCURRENTLY ON item (note, n);', $snapshot, qr/^item_note_n_idx invalid$/ ],
 	[ 'unique', 'CREATE UNIQUE INDEX CONCURRENTLY item_new ON item (id, n);', $snapshot, qr/^item_new invalid$/ ],
-	[ 'parent', 'CREATE INDEX CONCURRENTLY part_v ON part (v);', $snapshot, qr/part_1_part_v invalid/ ],
+	[ 'parent', 'CREATE INDEX CONCURRENTLY part_v ON part (v);', $snapshot, qr/part_1_v_idx invalid/ ],
 	[ 'reindex', 'REINDEX INDEX CONCURRENTLY item_note;', $snapshot, qr/item_note_ccnew/ ],
 	[ 'reindex_table', 'REINDEX TABLE CONCURRENTLY item;', $snapshot, qr/_ccnew/ ],
 	[ 'drop', 'DROP INDEX CONCURRENTLY item_note;', $reader->('item'), qr/item_note invalid/ ],

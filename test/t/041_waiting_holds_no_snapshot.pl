@@ -77,6 +77,40 @@ while ($m->state($db) ne 'up to date')
 is($failed, 0, 'forty indexes, six sessions that look on: nobody blocks the run');
 $_->close for @waiting;
 
+# A build begins while the block of a session holds a snapshot, which is gone when the session comes to wait; the build waits
+# for its transaction. In a block of one message, one with BEGIN, and one that has locked the table and writes afterwards.
+for my $case ([ 'one message', undef, "SELECT pg_sleep(1.5)\\; SELECT migration_upgrade();" ], [ 'block', 'BEGIN', 'SELECT pg_sleep(1.5)' ],
+	[ 'block with a lock', 'BEGIN; LOCK TABLE item IN ROW EXCLUSIVE MODE', 'SELECT pg_sleep(1.5)' ])
+{
+	my ($name, $before, $sleep) = @$case;
+	$m->copy_database('base', 'work');
+	my $client = $m->session('work');
+	$client->run($before) if defined $before;
+	$client->send($sleep);
+	$m->until_sql('work', "SELECT count(*) FROM pg_stat_activity WHERE datname = 'work' AND wait_event = 'PgSleep'", '1');
+	my $first = $m->session('work');
+	$first->send('SELECT migration_upgrade()');
+	if (defined $before)
+	{
+		$client->result(20);
+		$client->send('SELECT migration_upgrade()');
+	}
+	my $r = $client->result(20);
+	ok($r->{ok}, "$name: the session does not block the build that it waits for") or diag($r->{err});
+	$r = $first->result(20);
+	ok($r->{ok}, "$name: nor does the other session") or diag($r->{err});
+	if (defined $before)
+	{
+		# The block knows the index that was made meanwhile: what it writes is in it.
+		$r = $client->run('INSERT INTO item SELECT i, -i FROM generate_series(1001, 1100) i; COMMIT');
+		ok($r->{ok}, "$name: writes afterwards") or diag($r->{err});
+		is($m->sql('work', 'SET enable_seqscan = off; SELECT count(*) FROM item WHERE n BETWEEN -1100 AND -1001'), '100', "$name: through the index");
+	}
+	$_->close for $client, $first;
+	$m->oracle('work', "$name: all is well");
+	$m->drop_database('work');
+}
+
 # Where waiting would pin a snapshot or a lock: refused, nothing done.
 my @refused = (
 	[ 'REPEATABLE READ', 'BEGIN ISOLATION LEVEL REPEATABLE READ', 'SELECT migration_upgrade()' ],

@@ -196,6 +196,23 @@ TEST(DerivedDowngrade, OwnedSequenceGoesWithItsTable) {
   EXPECT_EQ(script({sequence, create_table(2, "a")}), "DROP TABLE a;\nDROP SEQUENCE s;\n");
 }
 
+TEST(DerivedDowngrade, CommentGoesWithItsObjectOrHasNoWayBack) {
+  const auto comment = [](int number, const char* type, const char* relation, const char* object = "") {
+    Statement s = base(number, "COMMENT", Kind::other, relation);
+    s.object_type = type;
+    s.object = object;
+    return s;
+  };
+  EXPECT_EQ(script({create_table(1, "a"), comment(2, "TABLE", "a"), comment(3, "COLUMN", "a", "x")}),
+            "DROP TABLE a;\n");
+  EXPECT_EQ(script({function(1, "f()"), comment(2, "FUNCTION", "", "f()")}), "DROP FUNCTION f();\n");
+  const DerivedDowngrade none = derive_downgrade({create_table(1, "a"), comment(2, "TABLE", "b")});
+  EXPECT_FALSE(none.script);
+  ASSERT_EQ(none.why_not.size(), 1u);
+  EXPECT_EQ(none.why_not[0], "statement 2 (COMMENT) cannot be derived: what it said before is not known");
+  EXPECT_FALSE(derive_downgrade({function(1, "f()"), comment(2, "TYPE", "", "f()")}).script);
+}
+
 TEST(DerivedDowngrade, RenamedTableIsStillNew) {
   Statement rename = base(2, "ALTER TABLE", Kind::rename, "a");
   rename.object = "a";
