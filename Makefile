@@ -70,9 +70,14 @@ test-assert:
 	test/assert.sh
 test-asan:
 	test/asan.sh
+# SEEDS=5000 random tables, fills and writers; KILLS=1000 random kill -9 of the worker of a backfill.
+test-property:
+	MIGRATION_SEEDS=$(or $(SEEDS),5000) MIGRATION_TIMEOUT=86400 test/run.sh deps build property
+test-kills:
+	MIGRATION_KILLS=$(or $(KILLS),1000) MIGRATION_TESTS=051_backfill_kills MIGRATION_TIMEOUT=86400 test/run.sh deps build tap
 lint:
 	test/lint.sh
 format:
 	test/lint.sh format
 
-.PHONY: demo test test-15 test-16 test-17 test-18 test-assert test-asan lint format
+.PHONY: demo test test-15 test-16 test-17 test-18 test-assert test-asan test-property test-kills lint format

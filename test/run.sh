@@ -15,7 +15,7 @@ tree=$(dirname "$here")
 . "$here/lib/server.sh"
 
 standard_layers=(deps build static unit regress isolation tap)
-extra_layers=(docs real)
+extra_layers=(docs real property)
 limit=${MIGRATION_TIMEOUT:-900}
 jobs=${JOBS:-$(nproc)}
 passed=0
@@ -341,7 +341,7 @@ layer_script() {
     MIGRATION_TREE="$work/tree" HOME="$work/out/$name" bash "$work/tree/test/$name.sh"
   status=$?
   stop_server "$work/$name" || status=1
-  grep '^skip' "$work/$name.log"
+  grep -E '^(skip|seeds) ' "$work/$name.log"
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$name.log" | tail -n 1)
   if [ -n "$line" ]; then
     good=${line%% *}
