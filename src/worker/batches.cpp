@@ -21,6 +21,7 @@
 #include "pg/sql.hpp"
 #include "pg/watchdog.hpp"
 #include "worker/executor.hpp"
+#include "worker/pace.hpp"
 #include "worker/planning.hpp"
 #include "worker/transact.hpp"
 
@@ -68,13 +69,14 @@ class Backfill {
       return true;
     }
     pg::crash_point("backfill:start", step_.step);
+    pace_.emplace(run_, step_, job_.job_id, job_.relation_oid, Pace::base_of(run_));
     for (;;) {
+      if (!pace_->wait(wanted_stop)) return false;
       const double before = monotonic_ms();
       bool more = false;
       pg::in_transaction([&] { more = batch(before); });
       pg::crash_point("backfill:batch", step_.step);
       if (!more) break;
-      if (wanted_stop()) return false;
     }
     pg::in_transaction([&] {
       if (job_.cursor_kind == "ctid") sweep();
@@ -220,8 +222,7 @@ class Backfill {
     const bool more = job_.cursor_kind == "keyset" ? key_batch() : block_batch();
     ++job_.batches;
     const double elapsed = monotonic_ms() - started;
-    job_.batch_size = backfill::next_size(job_.batch_size, elapsed, run_.batch_target_ms,
-                                          job_.cursor_kind == "keyset" ? max_rows : max_blocks);
+    job_.batch_size = pace_->next_size(job_.batch_size, elapsed, job_.cursor_kind == "keyset" ? max_rows : max_blocks);
     if (!catalog::advance_job(job_, run_.owner_epoch, elapsed)) {
       throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", job_.job_id));
     }
@@ -308,6 +309,7 @@ class Backfill {
   StepRecord& step_;
   JobRecord job_;
   backfill::Target target_;
+  std::optional<Pace> pace_;
   std::unique_ptr<pg::PgError> error_;
   long long changed_ = 0;
   bool whole_ = false;
