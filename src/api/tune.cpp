@@ -20,6 +20,14 @@ namespace migration {
 
 namespace {
 
+std::string settings_argument(FunctionCallInfo fcinfo, const std::string& hint) {
+  try {
+    return json_argument(fcinfo, 1);
+  } catch (const MigrationError& e) {
+    throw MigrationError(e.state(), "settings must be a JSON object", e.detail(), hint);
+  }
+}
+
 /// The expression will run as the run's role: only who may be that role may give it.
 void require_role_of(const catalog::RunRecord& run) {
   const pg::Role me = pg::current_role();
@@ -47,7 +55,7 @@ MIGRATION_FUNCTION(migration_tune) {
   const backfill::Settings base = Pace::base_of(run);
   backfill::Settings settings = base;
   backfill::apply(settings, base, catalog::load_tuned(run.run_id), backfill::Use::tune, example);
-  const backfill::Entries given = catalog::json_entries(json_argument(fcinfo, 1));
+  const backfill::Entries given = catalog::json_entries(settings_argument(fcinfo, example));
   if (given.empty()) return pg::json_result(backfill::to_json(settings, backfill::Use::tune));
   backfill::apply(settings, base, given, backfill::Use::tune, example);
   const std::string look = fmt::format("SELECT migration_tune({}, '{{}}');", run.run_id);

@@ -51,7 +51,8 @@ Rows look(const Settings& s, unsigned relation) {
       "l.restart_lsn IS NOT NULL AND l.wal_status IS DISTINCT FROM 'lost' "
       "UNION ALL SELECT 'active', NULL, count(*)::text, NULL, NULL FROM pg_catalog.pg_stat_activity a WHERE "
       "$3::boolean "
-      "AND a.state = 'active' AND a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid() "
+      // Who waits in migration_wait() is active by name only.
+      "AND a.state = 'active' AND a.backend_type = 'client backend' AND a.wait_event_type IS DISTINCT FROM 'Extension' "
       "UNION ALL SELECT 'waiters', min(pg_catalog.format('process %s (%s)', l.pid, l.mode)), count(DISTINCT "
       "l.pid)::text, NULL, NULL FROM pg_catalog.pg_locks l WHERE $4::boolean AND NOT l.granted AND l.locktype = "
       "'relation' AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = "

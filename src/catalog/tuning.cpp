@@ -74,7 +74,7 @@ void check_with_server(backfill::Settings& settings, const std::string& hint) {
   try {
     pg::in_subtransaction([&] {
       const Rows rows = pg::query(
-          "SELECT pg_catalog.to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' WHERE "
+          "SELECT pg_catalog.to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00' WHERE "
           "pg_catalog.isfinite($1::timestamptz)",
           {settings.start_at});
       finite = !rows.empty();
