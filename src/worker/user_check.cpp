@@ -18,6 +18,14 @@ namespace {
 
 constexpr int limit_ms = 1000;
 
+/// A message is the user's own text and may be of any length.
+std::string shortened(std::string text) {
+  if (text.size() <= 300) return text;
+  std::size_t n = 297;
+  while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xC0) == 0x80) --n;
+  return text.substr(0, n) + "...";
+}
+
 }  // namespace
 
 std::optional<std::string> ask_user_check(const std::string& expression, const catalog::StepRecord& step) {
@@ -45,7 +53,7 @@ std::optional<std::string> ask_user_check(const std::string& expression, const c
   }
   const bool late = error->state() == "57014" && pg::Deadline::fired();
   if (error->state().starts_with("57") && !late) throw pg::PgError(*error);
-  return late ? fmt::format("no answer within {} ms", limit_ms) : "error: " + error->message();
+  return late ? fmt::format("no answer within {} ms", limit_ms) : "error: " + shortened(error->message());
 }
 
 void require_one_expression(const std::string& expression, const std::string& hint) {
