@@ -97,6 +97,7 @@ CREATE TABLE migration_ext.run (
     session_oid oid NOT NULL,
     steps integer NOT NULL,
     settings jsonb NOT NULL,
+    tuned jsonb NOT NULL DEFAULT '{}',
     owner_pid integer,
     owner_epoch bigint NOT NULL,
     system_identifier text NOT NULL,
@@ -126,6 +127,7 @@ COMMENT ON COLUMN migration_ext.run.session_name IS 'role of the session that as
 COMMENT ON COLUMN migration_ext.run.session_oid IS 'its OID when the run was made';
 COMMENT ON COLUMN migration_ext.run.steps IS 'number of steps';
 COMMENT ON COLUMN migration_ext.run.settings IS 'lock_timeout, lock_retries and batch_target in force';
+COMMENT ON COLUMN migration_ext.run.tuned IS 'backfill settings changed by migration_tune';
 COMMENT ON COLUMN migration_ext.run.owner_pid IS 'process that runs or last ran it';
 COMMENT ON COLUMN migration_ext.run.owner_epoch IS 'counts owners; fences one that lost the run';
 COMMENT ON COLUMN migration_ext.run.system_identifier IS 'cluster it belongs to';
@@ -209,6 +211,9 @@ CREATE TABLE migration_ext.job (
     owner_epoch bigint NOT NULL,
     state text NOT NULL,
     busy interval NOT NULL,
+    throttled interval NOT NULL DEFAULT '0',
+    throttled_by text,
+    throttled_at timestamptz,
     started_at timestamptz,
     ended_at timestamptz
 );
@@ -241,6 +246,9 @@ COMMENT ON COLUMN migration_ext.job.blocks_total IS 'blocks to pass';
 COMMENT ON COLUMN migration_ext.job.owner_epoch IS 'fence: only this owner moves the cursor';
 COMMENT ON COLUMN migration_ext.job.state IS 'pending, running, done or failed';
 COMMENT ON COLUMN migration_ext.job.busy IS 'time spent in batches';
+COMMENT ON COLUMN migration_ext.job.throttled IS 'time spent held back';
+COMMENT ON COLUMN migration_ext.job.throttled_by IS 'what holds it back now';
+COMMENT ON COLUMN migration_ext.job.throttled_at IS 'when throttled and throttled_by were last written; null when nothing holds it back';
 COMMENT ON COLUMN migration_ext.job.started_at IS 'first batch';
 COMMENT ON COLUMN migration_ext.job.ended_at IS 'last batch';
 ALTER TABLE migration_ext.job ENABLE ROW LEVEL SECURITY;
@@ -377,6 +385,13 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'migration_cancel';
 COMMENT ON FUNCTION pg_catalog.migration_cancel(bigint) IS 'ends a run at the next boundary; finished steps stay';
 REVOKE ALL ON FUNCTION pg_catalog.migration_cancel(bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.migration_tune(run_id bigint, settings jsonb)
+RETURNS jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'migration_tune';
+COMMENT ON FUNCTION pg_catalog.migration_tune(bigint, jsonb) IS 'changes settings of a run''s backfills while they run; returns those in force';
+REVOKE ALL ON FUNCTION pg_catalog.migration_tune(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.migration_backfill(relation regclass, assignments text, condition text DEFAULT NULL, options jsonb DEFAULT '{}')
 RETURNS bigint

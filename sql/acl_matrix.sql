@@ -18,7 +18,7 @@ INSERT INTO call VALUES
   ('migration_pause', 'SELECT migration_pause()'), ('migration_plan', 'SELECT * FROM migration_plan()'), ('migration_progress', 'SELECT * FROM migration_progress()'),
   ('migration_register', 'SELECT migration_register(NULL, NULL, NULL, NULL)'), ('migration_resume', 'SELECT migration_resume()'), ('migration_revoke', 'SELECT migration_revoke(NULL)'),
   ('migration_runs', 'SELECT * FROM migration_runs()'), ('migration_show', 'SELECT * FROM migration_show(''heads'')'), ('migration_sql', 'SELECT migration_sql()'), ('migration_stamp', 'SELECT migration_stamp(NULL)'),
-  ('migration_status', 'SELECT * FROM migration_status()'), ('migration_unregister', 'SELECT migration_unregister(NULL)'), ('migration_upgrade', 'SELECT migration_upgrade(NULL)'), ('migration_wait', 'SELECT migration_wait()');
+  ('migration_status', 'SELECT * FROM migration_status()'), ('migration_tune', 'SELECT migration_tune(NULL, NULL)'), ('migration_unregister', 'SELECT migration_unregister(NULL)'), ('migration_upgrade', 'SELECT migration_upgrade(NULL)'), ('migration_wait', 'SELECT migration_wait()');
 -- No function is left out.
 SELECT p.proname FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'migration_ext'
 WHERE p.proname NOT IN (SELECT function FROM call);

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "api/arguments.hpp"
+#include "api/control.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/leftovers.hpp"
 #include "catalog/runs.hpp"
@@ -22,9 +23,6 @@
 
 namespace migration {
 
-namespace {
-
-/// The run a control function is about. Errors: 42704; 42501 when it belongs to a role this one could not act for.
 catalog::RunRecord the_run(FunctionCallInfo fcinfo, const char* function) {
   pg::require_writable(function);
   const auto given = pg::bigint_argument(fcinfo, 0);
@@ -45,17 +43,15 @@ catalog::RunRecord the_run(FunctionCallInfo fcinfo, const char* function) {
   return *run;
 }
 
-[[noreturn]] void refuse_ended(const catalog::RunRecord& run, const char* verb) {
+void refuse_ended(const catalog::RunRecord& run, const char* verb) {
   throw MigrationError(sqlstate::not_in_prerequisite_state,
                        fmt::format("run {} cannot be {}: it is {}", run.run_id, verb, run.state), {},
                        "SELECT * FROM migration_runs();");
 }
 
-bool owned(const catalog::RunRecord& run) {
+bool is_owned(const catalog::RunRecord& run) {
   return run.state == "running" && pg::run_lock_held_elsewhere();
 }
-
-}  // namespace
 
 }  // namespace migration
 
@@ -67,8 +63,10 @@ MIGRATION_FUNCTION(migration_pause) {
   if (run.state != "queued" && run.state != "running" && run.state != "paused") refuse_ended(run, "paused");
   const std::string me = pg::current_role().name;
   catalog::set_desired(run.run_id, "pause", me);
-  if (owned(run)) {
+  if (is_owned(run)) {
     catalog::log_event({run.run_id, "", 0, "pausing", me, -1, {}});
+    // One that rests between two batches need not sleep on.
+    if (const int owner = pg::run_lock_owner(); owner != 0) pg::wake_at_commit(owner);
     return pg::text_result(fcinfo, "pausing");
   }
   catalog::set_run_state(
@@ -85,7 +83,7 @@ MIGRATION_FUNCTION(migration_cancel) {
   if (run.state == "succeeded" || run.state == "cancelled") refuse_ended(run, "cancelled");
   const std::string me = pg::current_role().name;
   catalog::set_desired(run.run_id, "cancel", me);
-  if (owned(run)) {
+  if (is_owned(run)) {
     catalog::log_event({run.run_id, "", 0, "cancelling", me, -1, {}});
     // A worker in its own transaction looks for wishes at boundaries only, and an index build can be far from one.
     if (const int owner = pg::run_lock_owner(); owner != 0) pg::cancel_at_commit(owner);
@@ -120,7 +118,7 @@ MIGRATION_FUNCTION(migration_resume) {
         "This database is a copy. What the run has done there may not be what it did here.",
         fmt::format("SELECT migration_resume({});  -- or: SELECT migration_cancel({});", run.run_id, run.run_id));
   }
-  if (owned(run)) {
+  if (is_owned(run)) {
     catalog::set_desired(run.run_id, "run", me.name);
     return pg::text_result(fcinfo, "running");
   }

@@ -176,7 +176,11 @@ MIGRATION_FUNCTION(migration_progress) {
   for (pg::Row& row : catalog::progress_rows(run->run_id, run->owner_pid)) {
     const pg::Value percent = row.back();
     row.pop_back();
-    row.emplace_back(percent ? pg::Value(backfill::bar(std::stod(*percent))) : pg::Value());
+    const pg::Value with_rests = row.back();
+    row.pop_back();
+    std::string bar = percent ? backfill::bar(std::stod(*percent)) : std::string();
+    if (with_rests) bar += fmt::format(", {} left with throttling", *with_rests);
+    row.emplace_back(bar.empty() ? pg::Value() : pg::Value(bar));
     out.add(row);
   }
   return out.done();

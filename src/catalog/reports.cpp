@@ -46,12 +46,20 @@ Rows progress_rows(long long run_id, int owner_pid) {
       "coalesce(CASE WHEN j.cursor_kind = 'ctid' THEN j.blocks_total END, nullif(p.blocks_total, 0), "
       "v.heap_blks_total), "
       "b.rate, b.percent, CASE WHEN b.percent > 0 AND b.percent < 100 THEN "
-      "(extract(epoch FROM j.busy) * (100 - b.percent) / b.percent) * interval '1 second' END, NULL::text, "
-      "coalesce(nullif(p.current_locker_pid, 0)::text, r.waiting_for), b.percent "
+      "(extract(epoch FROM j.busy) * (100 - b.percent) / b.percent) * interval '1 second' END, h.throttled_by, "
+      // The same with the time held back counted in, at the ratio there has been.
+      "coalesce(nullif(p.current_locker_pid, 0)::text, r.waiting_for), CASE WHEN h.held > interval '1 second' AND "
+      "b.percent > 0 AND b.percent < 100 THEN pg_catalog.date_trunc('second', (extract(epoch FROM j.busy + h.held) * "
+      "(100 "
+      "- b.percent) / b.percent) * interval '1 second') END, b.percent "
       "FROM migration_ext.run r JOIN migration_ext.step s ON s.run_id = r.run_id AND s.state = 'running' "
       "LEFT JOIN migration_ext.job j ON j.job_id = s.job_id "
       "LEFT JOIN pg_catalog.pg_stat_progress_create_index p ON p.pid = $2::integer "
       "LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = $2::integer "
+      "CROSS JOIN LATERAL (SELECT j.throttled + coalesce(greatest(interval '0', pg_catalog.clock_timestamp() - "
+      "j.throttled_at), interval '0') AS held, CASE WHEN j.state = 'running' AND r.state = 'running' THEN "
+      "j.throttled_by "
+      "END AS throttled_by) h "
       "CROSS JOIN LATERAL (SELECT pg_catalog.round((CASE WHEN j.cursor_kind = 'ctid' THEN least(100.0, 100.0 * "
       "j.blocks_done / "
       "nullif(j.blocks_total, 0)) WHEN j.cursor_kind = 'keyset' THEN least(100.0, 100.0 * j.rows_seen / "
@@ -71,7 +79,8 @@ std::vector<std::string> functions_of_level(const std::string& level) {
                                                   "migration_show",   "migration_runs", "migration_log"};
   static const std::vector<std::string> author = {"migration_register", "migration_unregister", "migration_merge"};
   static const std::vector<std::string> operator_ = {"migration_upgrade", "migration_downgrade", "migration_pause",
-                                                     "migration_resume",  "migration_cancel",    "migration_backfill"};
+                                                     "migration_resume",  "migration_cancel",    "migration_backfill",
+                                                     "migration_tune"};
   static const std::vector<std::string> admin = {"migration_stamp", "migration_approve"};
   std::vector<std::string> names = reader;
   const auto add = [&](const std::vector<std::string>& more) { names.insert(names.end(), more.begin(), more.end()); };

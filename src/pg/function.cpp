@@ -6,6 +6,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/tuplestore.h"
 }
 
@@ -41,6 +42,11 @@ Datum text_result(FunctionCallInfo, const std::string& text) {
   const char* data = text.data();
   const std::size_t size = text.size();
   return pg_call([&] { return PointerGetDatum(cstring_to_text_with_len(data, static_cast<int>(size))); });
+}
+
+Datum json_result(const std::string& text) {
+  const char* data = text.c_str();
+  return pg_call([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(data)); });
 }
 
 Datum array_result(FunctionCallInfo, const std::vector<std::string>& items) {

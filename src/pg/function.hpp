@@ -27,6 +27,8 @@ bool bool_argument(FunctionCallInfo fcinfo, int n, bool when_null);
 std::optional<long long> bigint_argument(FunctionCallInfo fcinfo, int n);
 
 Datum text_result(FunctionCallInfo fcinfo, const std::string& text);
+/// A jsonb from the text of one.
+Datum json_result(const std::string& text);
 Datum array_result(FunctionCallInfo fcinfo, const std::vector<std::string>& items);
 Datum null_result(FunctionCallInfo fcinfo);
 inline Datum bigint_result(long long v) {

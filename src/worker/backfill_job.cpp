@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "catalog/facts.hpp"
+#include "catalog/tuning.hpp"
 #include "pg/parse.hpp"
 #include "pg/portal.hpp"
 #include "pg/prepared.hpp"
@@ -13,6 +14,7 @@
 #include "pg/sql.hpp"
 #include "run/decision.hpp"
 #include "worker/executor.hpp"
+#include "worker/pace.hpp"
 #include "worker/planning.hpp"
 #include "worker/transact.hpp"
 
@@ -74,6 +76,13 @@ void BackfillJob::prepare() {
   std::vector<Statement> statements = parse_step(step);
   if (statements.size() != 1) throw MigrationError(sqlstate::data_corrupted, "a backfill step holds one statement");
   const RowChange change = change_of(statements[0]);
+  settings = Pace::base_of(run);
+  const std::optional<std::string> options = statements[0].backfill ? statements[0].backfill->options : std::nullopt;
+  if (options) {
+    backfill::apply(settings, settings, catalog::json_entries(*options), backfill::Use::create,
+                    fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');",
+                                backfill::literal(change.relation)));
+  }
   for (const std::string& column : change.set_columns) set_columns.push_back(unquoted(column));
   if (step.job_id) {
     auto stored = catalog::load_job(*step.job_id);

@@ -8,6 +8,8 @@
 // care. Locks: each batch runs under lock_timeout. Between batches nothing is held, no snapshot either.
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "backfill/batch.hpp"
 #include "catalog/jobs.hpp"
 #include "pg/lock.hpp"
@@ -19,6 +21,7 @@
 #include "worker/block_windows.hpp"
 #include "worker/executor.hpp"
 #include "worker/key_ranges.hpp"
+#include "worker/pace.hpp"
 
 namespace migration {
 
@@ -47,18 +50,20 @@ class Backfill {
       return true;
     }
     pg::crash_point("backfill:start", job_.step.step);
-    double asked = monotonic_ms();
+    pace_.emplace(job_.run, job_.step, job_.record.job_id, job_.record.relation_oid, job_.settings);
+    double asked = -wish_interval_ms;
+    const auto stop = [&] {
+      if (monotonic_ms() - asked < wish_interval_ms) return false;
+      const bool wanted = wanted_stop();
+      asked = monotonic_ms();
+      return wanted;
+    };
     for (bool more = true; more;) {
-      const double before = monotonic_ms();
-      pg::in_transaction([&] { more = batch(before); });
-      const double now = monotonic_ms();
-      const int wait_ms = by_blocks() ? blocks_.committed(now - before) : 0;
-      if (wait_ms > 0) pg::pause(wait_ms);
+      if (!pace_->wait(stop)) return false;
+      job_.settings = pace_->settings();
+      pg::in_transaction([&] { more = batch(); });
       pg::crash_point("backfill:batch", job_.step.step);
-      if (more && now - asked >= wish_interval_ms) {
-        if (wanted_stop()) return false;
-        asked = monotonic_ms();
-      }
+      if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
     }
     pg::in_transaction([&] {
       if (by_blocks()) sweep();
@@ -79,14 +84,22 @@ class Backfill {
     });
   }
 
-  bool batch(double started) {
+  bool batch() {
+    const double started = monotonic_ms();
     catalog::JobRecord& record = job_.record;
-    pg::report_activity(fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
+    pg::report_activity(
+        fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
     const bool more = by_blocks() ? blocks_.batch() : keys_.batch();
     ++record.batches;
     const double elapsed = monotonic_ms() - started;
-    if (!by_blocks()) keys_.measured(elapsed);
+    const long long size =
+        pace_->next_size(record.batch_size, elapsed, by_blocks() ? blocks_.limit() : job_.settings.max_batch_rows);
+    if (by_blocks()) {
+      blocks_.measured(size);
+    } else {
+      record.batch_size = size;
+    }
     job_.advance(elapsed);
     // It gets on between the crashes, so it is not what brings the server down. At its end it gets nowhere any more,
     // and what comes after the last batch may be what does.
@@ -111,6 +124,7 @@ class Backfill {
   BackfillJob job_;
   BlockWindows blocks_;
   KeyRanges keys_;
+  std::optional<Pace> pace_;
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 
 void BlockWindows::enter_leaf(std::size_t i) {
   Leaf leaf;
+  wanted_passes_ = job_.settings.passes;
   leaf.oid = job_.record.leaves[i];
   leaf.name = catalog::relation_name(leaf.oid);
   if (!leaf.name.empty()) {
@@ -32,6 +33,7 @@ void BlockWindows::enter_leaf(std::size_t i) {
       const pg::HeapShape shape = pg::heap_shape(leaf.oid, job_.set_columns);
       const bool can = shape.heap && !shape.indexed && job_.record.leaf_blocks[i] >= short_table_blocks;
       leaf.passes = can ? backfill::choose_passes(shape.rows, shape.rows, shape.free_bytes, shape.row_bytes) : 1;
+      if (job_.settings.passes > 0) leaf.passes = shape.heap ? job_.settings.passes : 1;
       // Rows that all fit where they are need no second pass, but do need to be taken by page all the same.
       leaf.look = std::make_unique<pg::Prepared>(backfill::block_rows(job_.target, leaf.name));
       leaf.rows = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, leaf.name));
@@ -75,11 +77,10 @@ bool BlockWindows::batch() {
   }
   if (file != job.leaf_files[i]) start_over(i, file);
   const long long end = job.leaf_blocks[i];
+  if (job_.settings.passes != wanted_passes_) enter_leaf(i);  // tuned
   const bool passes = leaf_->passes > 1;
-  if (!window_) {
-    window_end_ = std::min(end, job.next_block + std::min(job.batch_size, passes ? pass_window_blocks : window_blocks));
-  }
   last_had_passes_ = passes;
+  if (!window_) window_end_ = std::min(end, job.next_block + std::min(job.batch_size, limit()));
   bool done = true;
   if (window_end_ > job.next_block) {
     if (passes) {
@@ -116,7 +117,6 @@ void BlockWindows::pass(long long to) {
     });
     window_ = pg::make_window(std::move(needing));
     pass_ = stuck_ = waited_ms_ = 0;
-    longest_ms_ = 0;
   }
   if (window_->open == 0) return;
   backfill::PassPlan plan;
@@ -167,19 +167,23 @@ void BlockWindows::tell_holder() {
              holder.empty() ? "" : "Held back by " + holder + ".");
 }
 
-int BlockWindows::committed(double elapsed_ms) {
-  catalog::JobRecord& job = job_.record;
-  longest_ms_ = std::max(longest_ms_, elapsed_ms);
-  if (window_) {
-    if (stuck_ == 0 || waited_ms_ >= patience_ms_) return 0;
-    const int pause = std::min(longest_pause_ms, 1 << std::min(stuck_ - 1, 7));
-    waited_ms_ += pause;
-    return pause;
-  }
-  job.batch_size = backfill::next_size(job.batch_size, longest_ms_, job_.run.batch_target_ms,
-                                       last_had_passes_ ? pass_window_blocks : window_blocks);
-  longest_ms_ = 0;
-  return 0;
+long long BlockWindows::limit() const {
+  if (!last_had_passes_) return window_blocks;
+  return job_.settings.window_blocks > 0 ? job_.settings.window_blocks : pass_window_blocks;
+}
+
+void BlockWindows::measured(long long blocks) {
+  proposed_ = proposed_ == 0 ? blocks : std::min(proposed_, blocks);
+  if (window_) return;
+  job_.record.batch_size = proposed_;
+  proposed_ = 0;
+}
+
+int BlockWindows::pause_ms() {
+  if (!window_ || stuck_ == 0 || waited_ms_ >= patience_ms_) return 0;
+  const int pause = std::min(longest_pause_ms, 1 << std::min(stuck_ - 1, 7));
+  waited_ms_ += pause;
+  return pause;
 }
 
 }  // namespace migration

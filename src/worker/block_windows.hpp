@@ -27,9 +27,14 @@ class BlockWindows {
 
   /// Inside a transaction: one pass, or one window in one statement. False when the last block is done.
   bool batch();
-  /// Called when the transaction of batch() has committed: how long it took. Returns how long to wait before the next
-  /// one, because dead rows cannot be pruned yet; nothing is held meanwhile.
-  int committed(double elapsed_ms);
+  /// Most blocks of the next window.
+  long long limit() const;
+  /// In the transaction of batch(), after it: the size that its cost proposes for the next window. The least of all
+  /// passes counts.
+  void measured(long long blocks);
+  /// When the transaction of batch() has committed: how long to wait before the next one, because dead rows cannot be
+  /// pruned yet; nothing is held meanwhile.
+  int pause_ms();
   /// The current window has to be looked at again (its transaction failed).
   void forget() { window_.reset(); }
 
@@ -54,12 +59,13 @@ class BlockWindows {
   std::vector<pg::RowId> ids_;
   long long window_end_ = 0;
   int pass_ = 0;
+  int wanted_passes_ = 0;                    ///< the setting that leaf_ was entered with
   int stuck_ = 0;                      ///< looks in a row that found nothing to take
   int waited_ms_ = 0;                  ///< for the horizon, in this window
   int patience_ms_ = 2000;             ///< longest wait for the horizon in one window
   bool told_ = false;                  ///< who holds the horizon has been said
   std::size_t stayed_ = 0, left_ = 0;  ///< sampled rows of this leaf: in place, moved against the plan
-  double longest_ms_ = 0;              ///< longest transaction of this window
+  long long proposed_ = 0;             ///< size of the next window; 0: nothing proposed yet
   bool last_had_passes_ = false, after_all_ = false;
 };
 

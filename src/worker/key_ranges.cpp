@@ -5,12 +5,6 @@
 
 namespace migration {
 
-namespace {
-
-constexpr long long max_rows = 1000000;
-
-}  // namespace
-
 void KeyRanges::prepare() {
   const bool first = job_.record.next_key.empty();
   if (bound_ && first == first_) return;
@@ -44,10 +38,6 @@ bool KeyRanges::batch() {
   job.next_key = high;
   if (last) job.rows_seen = std::max(job.rows_seen, job.rows_total);
   return !last && high != job.end_key;
-}
-
-void KeyRanges::measured(double elapsed_ms) {
-  job_.record.batch_size = backfill::next_size(job_.record.batch_size, elapsed_ms, job_.run.batch_target_ms, max_rows);
 }
 
 }  // namespace migration

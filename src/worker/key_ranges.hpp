@@ -19,8 +19,6 @@ class KeyRanges {
   explicit KeyRanges(BackfillJob& job) : job_(job) {}
   /// Inside a transaction: one range. False when the last key is done.
   bool batch();
-  /// How long the statements of batch() took.
-  void measured(double elapsed_ms);
 
  private:
   std::vector<pg::Parameter> parameters(const std::vector<std::string>& high) const;

@@ -22,7 +22,7 @@ $m->node->wait_for_catchup($standby, 'replay', $m->node->lsn('insert'));
 
 for my $call ("migration_register('z', 'm', NULL, 'SELECT 1')", "migration_unregister('b1')", 'migration_upgrade()',
 	'migration_upgrade(wait => false)', 'migration_upgrade(online => false)', "migration_downgrade('base')",
-	'migration_wait()', 'migration_resume()', 'migration_pause()', 'migration_cancel()', "migration_stamp('b1')",
+	'migration_wait()', 'migration_resume()', 'migration_pause()', 'migration_cancel()', "migration_tune(NULL, '{}')", "migration_stamp('b1')",
 	"migration_approve('b1')", "migration_backfill('item', 'n = 1', 'n = 0')", "migration_merge('m')")
 {
 	my $r = $s->attempt('seed', "SELECT $call", timeout => 30);
