@@ -154,11 +154,13 @@ bool proven_not_null(const std::string& quoted_relation, const std::string& quot
   const unsigned oid = resolve_relation(quoted_relation);
   if (oid == 0) return false;
   Scope scope;
-  for (const Row& row :
-       pg::query("SELECT a.attnum, a.attnotnull, c.conbin::text FROM pg_catalog.pg_attribute a LEFT JOIN "
-                 "pg_catalog.pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'c' AND c.convalidated WHERE "
-                 "a.attrelid = $1::oid AND NOT a.attisdropped AND pg_catalog.quote_ident(a.attname) = $2",
-                 {sql_int(oid), quoted_column})) {
+  for (const Row& row : pg::query(
+           "SELECT a.attnum, a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint n WHERE n.conrelid = "
+           "a.attrelid AND n.contype = 'n' AND NOT n.convalidated AND a.attnum = ANY (n.conkey)), c.conbin::text FROM "
+           "pg_catalog.pg_attribute a LEFT JOIN "
+           "pg_catalog.pg_constraint c ON c.conrelid = a.attrelid AND c.contype = 'c' AND c.convalidated WHERE "
+           "a.attrelid = $1::oid AND NOT a.attisdropped AND pg_catalog.quote_ident(a.attname) = $2",
+           {sql_int(oid), quoted_column})) {
     if (pg::to_bool(row[1])) return true;
     if (!row[2]) continue;
     const auto attribute = static_cast<AttrNumber>(pg::to_integer(row[0]));

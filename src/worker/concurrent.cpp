@@ -76,7 +76,10 @@ class ConcurrentStep {
     });
     if (done) return;
     heal_leftovers();
-    pg::in_transaction([&] { catalog::start_step(run_.run_id, step_.step, step_.before_image); });
+    pg::in_transaction([&] {
+      pg::set_local("synchronous_commit", "on");
+      catalog::start_step(run_.run_id, step_.step, step_.before_image);
+    });
     ++step_.attempts;
     pg::crash_point("step:before", step_.step);
     std::exception_ptr error;

@@ -289,9 +289,9 @@ Outcome Executor::attempt(StepRecord& step, int number, Problem& problem) {
 
 void Executor::try_transaction(const StepRecord& step) {
   pg::in_transaction([&] {
-    // The marker only counts crashes: losing it in a crash costs nothing, waiting for the disk would.
-    pg::SettingsFrame frame;
-    pg::set_local("synchronous_commit", "off");
+    // Intent before effect, on disk: a step that takes the server down at once would otherwise never be counted.
+    // Set for the transaction: a frame would end before the commit.
+    pg::set_local("synchronous_commit", "on");
     catalog::start_step(run_.run_id, step.step, {});
   });
   pg::crash_point("step:before", step.step);
