@@ -5,6 +5,7 @@ meets the condition, is changed, and a change that is not harmless to repeat is 
 insert later may be changed once or not at all. What writers have changed is neither lost nor overwritten.
 """
 
+
 class Fill:
     """One fill of a table: SET list and condition, how it is submitted, and what must hold."""
 

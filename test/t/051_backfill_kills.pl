@@ -19,7 +19,8 @@ srand($seed);
 note "seed $seed, $wanted kills";
 my $rows     = 3000;
 my $given_up = 0;
-my $m    = Migration->new('kills', conf => "max_wal_size = '1GB'");
+# A commit takes its time, so that many kills come between what is done and what is certain.
+my $m = Migration->new('kills', conf => "max_wal_size = '1GB'\nfsync = on\nrecovery_init_sync_method = syncfs\ncommit_delay = 4000\ncommit_siblings = 0");
 
 # Job by job: what it does, and rows that are wrong while it is under way and at its end.
 my %jobs = (
