@@ -111,7 +111,8 @@ install_packages() {
 }
 
 # bring_older FOLDER: this machine's own server, if it is of an older major, with the extension and with the libraries
-# that it needs and the root does not have: for pg_upgrade. Prints its place inside; nothing if there is none.
+# that it needs and the root does not have: for pg_upgrade. Prints its place inside; nothing if there is none. Not into
+# suites without security updates, see security_mirror.
 bring_older() (
   unset PG_CONFIG PGMAJOR
   # shellcheck source=test/lib/server.sh
@@ -152,7 +153,7 @@ case ${1:-} in
     chmod 755 "$copy"
     copy_tree "$tree" "$copy"
     older=
-    case " $* " in *" tap "*) older=$(bring_older "$copy/older") ;; esac
+    case "$suite $* " in trixie*" tap "*) older=$(bring_older "$copy/older") ;; esac
     status=0
     inside /bin/bash "${copy#"$root"}/test/run.sh" "$@" || status=$?
     exit "$status"
