@@ -17,8 +17,15 @@ SELECT migration_approve('x1');
 SELECT migration_upgrade();
 SELECT (SELECT count(*) FROM migration_ext.revision), (SELECT count(*) FROM migration_ext.applied), (SELECT count(*) FROM migration_ext.approval), (SELECT count(*) FROM migration_ext.run),
   (SELECT count(*) FROM migration_ext.step), (SELECT count(*) FROM migration_ext.job), (SELECT count(*) > 0 FROM migration_ext.log);
-CREATE TABLE tamper_before AS SELECT string_agg(query_to_xml('SELECT * FROM ' || c.oid::regclass || ' t ORDER BY t::text', false, false, '')::text, '' ORDER BY c.relname) AS everything
-FROM pg_class c WHERE c.relnamespace = 'migration_ext'::regnamespace AND c.relkind = 'r';
+CREATE FUNCTION pg_temp.everything(OUT content text) LANGUAGE plpgsql AS $$
+DECLARE t regclass; of_table text;
+BEGIN
+  FOR t IN SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'migration_ext'::regnamespace AND c.relkind = 'r' ORDER BY c.relname LOOP
+    EXECUTE format('SELECT string_agg(t::text, %L ORDER BY t::text) FROM %s t', E'\n', t) INTO of_table;
+    content := concat(content, t, E'\n', of_table, E'\n');
+  END LOOP;
+END $$;
+CREATE TABLE tamper_before AS SELECT pg_temp.everything();
 CREATE FUNCTION tamper_f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 -- One statement: SQLSTATE, or the rows it reached.
 CREATE FUNCTION pg_temp.reach(sql text) RETURNS text LANGUAGE plpgsql AS $$
@@ -65,8 +72,7 @@ RESET ROLE;
 SET ROLE regress_mig_admin;
 SELECT pg_temp.reach(sql) FROM unnest('{DROP EXTENSION migration_ext,ALTER EXTENSION migration_ext DROP TABLE migration_ext.revision,ALTER FUNCTION migration_upgrade(text\,boolean\,boolean) SECURITY DEFINER,DROP SCHEMA migration_ext CASCADE,CREATE TABLE migration_ext.x (),ALTER EXTENSION migration_ext UPDATE}'::text[]) sql;
 RESET ROLE;
-SELECT everything = (SELECT string_agg(query_to_xml('SELECT * FROM ' || c.oid::regclass || ' t ORDER BY t::text', false, false, '')::text, '' ORDER BY c.relname)
-FROM pg_class c WHERE c.relnamespace = 'migration_ext'::regnamespace AND c.relkind = 'r') AS untouched FROM tamper_before;
+SELECT everything = pg_temp.everything() AS untouched, length(everything) > 1000 AS something FROM tamper_before;
 DROP TABLE tamper_t, tamper_before;
 DROP FUNCTION tamper_f;
 DROP OWNED BY regress_mig_nobody, regress_mig_admin, regress_mig_all;

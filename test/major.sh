@@ -31,12 +31,21 @@ caches=${MIGRATION_CHROOTS:-/var/cache/migration_ext}
 root=$caches/$major
 packages="postgresql-$major postgresql-server-dev-$major g++ make cmake libfmt-dev libgtest-dev nlohmann-json3-dev
   libipc-run-perl libjson-perl procps perl"
+contents="with security updates: $packages"
 
 # The Debian mirror this machine already uses, so that no address is written down here; none: debootstrap's own.
 debian_mirror() {
   [ "$(. /etc/os-release && echo "$ID")" = debian ] || return 0
   apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     sed -n 's/^Debian|Debian|//p' | grep -v security | head -n 1
+}
+
+# The same for security updates. pg_upgrade wants both servers equally new: an older release does not read what a newer
+# release of the major before it has written down about columns.
+security_mirror() {
+  [ "$(. /etc/os-release && echo "$ID")" = debian ] || return 0
+  apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    sed -n 's/^Debian|Debian-Security|//p' | head -n 1
 }
 
 make_folder() {
@@ -73,7 +82,7 @@ inside() {
     mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" 2>/dev/null
     chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"'
   local environment=(CI="${CI:-}" JOBS="${JOBS:-$(nproc)}" PGMAJOR="$major" MIGRATION_KEEP="${MIGRATION_KEEP:-}"
-    MIGRATION_TESTS="${MIGRATION_TESTS:-}" MIGRATION_BUILD=/var/cache/migration_ext_build)
+    MIGRATION_TESTS="${MIGRATION_TESTS:-}" MIGRATION_OLDER="${older:-}" MIGRATION_BUILD=/var/cache/migration_ext_build)
   if unshare --mount --pid --fork true 2>/dev/null; then
     unshare --mount --pid --fork --kill-child bash -c "$script" inside "$root" "${environment[@]}" "$@"
   else
@@ -83,7 +92,12 @@ inside() {
 
 # Into a folder; what is in it is written down in .ready, so that a folder of an older checkout gets what came later.
 install_packages() {
-  local root=$1
+  local root=$1 security
+  security=$(security_mirror)
+  # Released suites only.
+  if [ -n "$security" ] && [ "$suite" = trixie ]; then
+    echo "deb $security $suite-security main" >"$root/etc/apt/sources.list.d/security.list"
+  fi
   {
     # shellcheck disable=SC2086
     inside http_proxy="${http_proxy:-}" apt-get -qq update &&
@@ -93,15 +107,34 @@ install_packages() {
     tail -n 20 "$caches/$major.log" >&2
     return 1
   }
-  echo "$packages" >"$root/.ready"
+  echo "$contents" >"$root/.ready"
 }
+
+# bring_older FOLDER: this machine's own server, if it is of an older major, with the extension and with the libraries
+# that it needs and the root does not have: for pg_upgrade. Prints its place inside; nothing if there is none. Not into
+# suites without security updates, see security_mirror.
+bring_older() (
+  unset PG_CONFIG PGMAJOR
+  # shellcheck source=test/lib/server.sh
+  . "$here/lib/server.sh"
+  local older name file path
+  older=$(choose_major 2>/dev/null) && [ "$older" -lt "$major" ] && need_server_packages "$older" >&2 || return 0
+  private_install "$older" "$1" TEST_HOOKS=1 >"$1.log" 2>&1 || { tail -n 30 "$1.log" >&2; return 1; }
+  path=$(dirname "$PG_BIN")
+  mkdir "$path/older_lib"
+  ldd "$PG_BIN"/* "$path"/lib/*.so 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $1, $3 }' | sort -u |
+    while read -r name file; do
+      [ -n "$(find "$root/usr/lib" -name "$name" -print -quit)" ] || cp -L "$file" "$path/older_lib"
+    done
+  echo "${path#"$root"}"
+)
 
 mkdir -p "$caches"
 (
   flock 9
   if [ ! -e "$root/.ready" ]; then
     make_folder
-  elif [ "$(cat "$root/.ready")" != "$packages" ]; then
+  elif [ "$(cat "$root/.ready")" != "$contents" ]; then
     echo "installing what is missing in $root"
     install_packages "$root"
   fi
@@ -119,6 +152,8 @@ case ${1:-} in
     trap 'rm -rf --one-file-system "$copy"' EXIT
     chmod 755 "$copy"
     copy_tree "$tree" "$copy"
+    older=
+    case "$suite $* " in trixie*" tap "*) older=$(bring_older "$copy/older") ;; esac
     status=0
     inside /bin/bash "${copy#"$root"}/test/run.sh" "$@" || status=$?
     exit "$status"

@@ -154,7 +154,7 @@ bool needs_graph_check(const catalog::StoredRevision& r, bool exists) {
   return !catalog::references_resolve(r.node.id, r.node.down, r.node.depends_on);
 }
 
-std::string store(catalog::StoredRevision r) {
+std::string store(const catalog::StoredRevision& r) {
   // What is checked here must still hold when this transaction commits: two that are each fine could make a cycle.
   catalog::lock_revisions();
   const auto old = catalog::load_revision(r.node.id);
@@ -236,7 +236,7 @@ MIGRATION_FUNCTION(migration_register) {
   const pg::Role role = pg::current_role();
   r.registered_by = role.name;
   r.registered_oid = role.oid;
-  const std::string result = store(std::move(r));
+  const std::string result = store(r);
   // A deployment registers everything again; what is known already deserves no words.
   if (!remark.empty() && result != "unchanged") pg::report(NOTICE, "00000", remark, remark_detail);
   return pg::text_result(fcinfo, result);
@@ -305,7 +305,7 @@ MIGRATION_FUNCTION(migration_merge) {
   r.registered_by = role.name;
   r.registered_oid = role.oid;
   const std::string id = r.node.id;
-  store(std::move(r));
+  store(r);
   return pg::text_result(fcinfo, id);
 }
 

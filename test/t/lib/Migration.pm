@@ -24,11 +24,12 @@ our $deadline = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
 
 # ---- clusters ----
 
-# Options: preload, streaming (can have standbys), conf (more lines), bare (no extension in database postgres).
+# Options: preload, streaming (can have standbys), conf (more lines), bare (no extension in database postgres),
+# install_path (another server than the one on the PATH).
 sub new
 {
 	my ($class, $name, %o) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, $o{install_path} ? (install_path => $o{install_path}) : ());
 	$node->init($o{streaming} ? (allows_streaming => 1) : ());
 	$node->append_conf('postgresql.conf', join "\n",
 		'restart_after_crash = on', 'jit = off', 'max_prepared_transactions = 10', 'max_worker_processes = 16',
