@@ -26,9 +26,11 @@ bool kept_waiting(const PROCLOCK* held) {
 
 bool waited_for_in(int partition) {
 #if PG_VERSION_NUM >= 160000
-  dlist_iter at;
-  dlist_foreach(at, &MyProc->myProcLocks[partition]) {
-    if (kept_waiting(dlist_container(PROCLOCK, procLink, at.cur))) return true;
+  // The list macros of the server are C only.
+  const dlist_head* list = &MyProc->myProcLocks[partition];
+  for (const dlist_node* at = list->head.next; at != nullptr && at != &list->head; at = at->next) {
+    const char* held = reinterpret_cast<const char*>(at) - offsetof(PROCLOCK, procLink);
+    if (kept_waiting(reinterpret_cast<const PROCLOCK*>(held))) return true;
   }
 #else
   SHM_QUEUE* list = &MyProc->myProcLocks[partition];

@@ -49,7 +49,7 @@ BEGIN
     t := quote_nullable(texts[1 + floor(random() * array_length(texts, 1))]);
     s := quote_nullable(scripts[1 + floor(random() * array_length(scripts, 1))]);
     d := quote_nullable(scripts[1 + floor(random() * array_length(scripts, 1))]);
-    kind := floor(random() * 24);
+    kind := floor(random() * 25);
     sql := CASE kind
       WHEN 0 THEN format('SELECT migration_register(%s, %s, %s, %s, %s, %s, %s, %s)', t,
         quote_nullable(texts[1 + floor(random() * array_length(texts, 1))]),
@@ -79,6 +79,8 @@ BEGIN
       WHEN 20 THEN 'SELECT * FROM migration_progress()'
       WHEN 21 THEN format('SELECT * FROM migration_log(%s)', numbers[1 + floor(random() * 6)])
       WHEN 22 THEN format('SELECT * FROM migration_check(%s)', booleans[1 + floor(random() * 3)])
+      WHEN 23 THEN format('SELECT migration_tune(%s, %s)', numbers[1 + floor(random() * 6)], (jsons || ARRAY['''{"workers": 2}''', '''{"window": "x"}''',
+        '''{"check": "1 = "}''', '''{"batch_target": null, "max_lag": "off"}''', '''{"throttle": [1, {}]}''', '''{"start_at": "1e99"}'''])[1 + floor(random() * 13)])
       ELSE 'SELECT * FROM migration_runs()'
     END;
     BEGIN
