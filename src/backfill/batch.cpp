@@ -70,6 +70,11 @@ std::string compare(const Target& t, const Key& key, std::string KeyColumn::*op,
     const std::string column = name_of(t) + "." + key[i].name;
     const std::string value = parameter(key[i], first + i);
     // Before the last column, "not above" and "above" are both decided by a strict comparison.
+    // Equality is one column after the other.
+    if (op == &KeyColumn::equal) {
+      out += (i == 0 ? "" : " AND ") + fmt::format("{} {} {}", column, key[i].equal, value);
+      continue;
+    }
     const std::string decides = last || op == &KeyColumn::greater
                                     ? fmt::format("{} {} {}", column, key[i].*op, value)
                                     : fmt::format("NOT ({} {} {})", column, key[i].greater, value) +
@@ -127,6 +132,30 @@ std::string key_batch(const Target& t, const Key& key, bool from_start) {
   std::string where = compare(t, key, &KeyColumn::less_equal, high);
   if (!from_start) where += " AND " + compare(t, key, &KeyColumn::greater, 1);
   return statement(t, t.relation, false, where);
+}
+
+std::string key_list_of(const Target& t, const Key& key, bool from_start) {
+  const std::size_t high = from_start ? 1 : key.size() + 1;
+  std::string where = compare(t, key, &KeyColumn::less_equal, high);
+  if (!from_start) where += " AND " + compare(t, key, &KeyColumn::greater, 1);
+  return fmt::format("SELECT {} FROM {}{} WHERE {} ORDER BY {}", key_texts(t, key), t.relation,
+                     t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key));
+}
+
+std::string key_exact(const Target& t, const Key& key) {
+  return statement(t, t.relation, false, compare(t, key, &KeyColumn::equal, 1));
+}
+
+std::string key_image(const Target& t, const Key& key) {
+  return fmt::format("SELECT pg_catalog.to_jsonb({})::pg_catalog.text FROM {}{} WHERE {}", name_of(t), t.relation,
+                     t.alias.empty() ? "" : " AS " + t.alias, compare(t, key, &KeyColumn::equal, 1));
+}
+
+std::string row_image(const std::string& leaf) {
+  return fmt::format(
+      "SELECT pg_catalog.to_jsonb(migration_row)::pg_catalog.text FROM ONLY {} AS migration_row WHERE "
+      "migration_row.ctid OPERATOR(pg_catalog.=) $1::pg_catalog.tid",
+      leaf);
 }
 
 std::string last_key(const Target& t, const Key& key) {

@@ -40,6 +40,14 @@ std::string row_batch(const Target& target, const std::string& leaf, bool again 
 std::string key_bound(const Target& target, const Key& key, bool from_start);
 /// UPDATE/DELETE for keys in (low, high]. Parameters: [low], high.
 std::string key_batch(const Target& target, const Key& key, bool from_start);
+/// The keys in (low, high], as text, in order. Parameters: [low], high.
+std::string key_list_of(const Target& target, const Key& key, bool from_start);
+/// UPDATE/DELETE for the one key in $1, ...
+std::string key_exact(const Target& target, const Key& key);
+/// The row of the key in $1, ... as JSON.
+std::string key_image(const Target& target, const Key& key);
+/// The row of `leaf` with the id in $1 (text) as JSON.
+std::string row_image(const std::string& leaf);
 /// The greatest key of the table, as text.
 std::string last_key(const Target& target, const Key& key);
 /// The whole change as one statement.

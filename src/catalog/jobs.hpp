@@ -24,6 +24,7 @@ struct JobRecord {
   long long batch_size = 0, batches = 0, rows_done = 0, rows_seen = 0, rows_total = 0, blocks_done = 0,
             blocks_total = 0;
   std::string state;
+  long long quarantined = 0;  ///< rows set aside
 };
 
 long long insert_job(const JobRecord& job);

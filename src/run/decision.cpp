@@ -30,4 +30,11 @@ Decision decide(const Outcome& o) {
   return {Action::fail, 0, {}};
 }
 
+bool is_row_error(const std::string& sqlstate) {
+  for (const char* of : {"21", "22", "23", "38", "P0"}) {
+    if (sqlstate.starts_with(of)) return true;
+  }
+  return false;
+}
+
 }  // namespace migration

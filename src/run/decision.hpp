@@ -40,4 +40,8 @@ int backoff_ms(int attempt, unsigned jitter);
 
 bool is_transient(const std::string& sqlstate);
 
+/// May one row be to blame for this error: its data (class 22), a constraint (23), a trigger or function of a user
+/// (P0001 to P0004, 38), more than one row where one was wanted (21)?
+bool is_row_error(const std::string& sqlstate);
+
 }  // namespace migration

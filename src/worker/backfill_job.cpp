@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "catalog/facts.hpp"
+#include "catalog/quarantine.hpp"
 #include "catalog/tuning.hpp"
 #include "pg/parse.hpp"
 #include "pg/portal.hpp"
@@ -73,6 +74,15 @@ void set_leaves(catalog::JobRecord& job, unsigned relation) {
 }  // namespace
 
 void BackfillJob::prepare() {
+  load();
+  if (!whole) catalog::claim_job(record.job_id, run.owner_epoch);
+}
+
+void BackfillJob::prepare_again() {
+  load();
+}
+
+void BackfillJob::load() {
   std::vector<Statement> statements = parse_step(step);
   if (statements.size() != 1) throw MigrationError(sqlstate::data_corrupted, "a backfill step holds one statement");
   const RowChange change = change_of(statements[0]);
@@ -100,7 +110,6 @@ void BackfillJob::prepare() {
         "It was dropped while the backfill was under way.", fmt::format("SELECT migration_cancel({});", run.run_id));
   }
   if (!record.key_columns.empty()) key = catalog::key_of(record.relation_oid, record.key_columns);
-  if (!whole) catalog::claim_job(record.job_id, run.owner_epoch);
 }
 
 void BackfillJob::enter_script() {
@@ -174,29 +183,83 @@ void BackfillJob::plain_keys() {
   pg::set_local("bytea_output", "hex");
 }
 
+void BackfillJob::as_script_raw(const std::function<void()>& f) {
+  pg::SettingsFrame frame;
+  enter_script();
+  pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
+  // The texts of batches are planned once, and their ranges are always few rows of many.
+  pg::set_local("plan_cache_mode", "force_generic_plan");
+  pg::set_local("enable_tidscan", "on");
+  pg::set_local("jit", "off");
+  pg::ScriptRights rights;
+  f();
+}
+
 void BackfillJob::as_script(const std::function<void()>& f) {
   std::optional<pg::PgError> error;
-  {
-    pg::SettingsFrame frame;
-    enter_script();
-    pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
-    // The texts of batches are planned once, and their ranges are always few rows of many.
-    pg::set_local("plan_cache_mode", "force_generic_plan");
-    pg::set_local("enable_tidscan", "on");
-    pg::set_local("jit", "off");
-    pg::ScriptRights rights;
-    try {
-      f();
-      return;
-    } catch (const pg::PgError& e) {
-      error = e;
-    }
+  try {
+    as_script_raw(f);
+    return;
+  } catch (const pg::PgError& e) {
+    error = e;
   }
-  if (error->state() == "57P01" || error->state() == "57014" || is_transient(error->state())) throw *error;
+  if (error->state() == "57P01" || error->state() == "57014" || is_transient(error->state())) {
+    throw pg::PgError(*error);
+  }
+  throw failure(*error, "The batch was rolled back; the batches before it are done.",
+                fmt::format("SELECT migration_resume({});", run.run_id));
+}
+
+MigrationError BackfillJob::failure(const pg::PgError& error, const std::string& detail,
+                                    const std::string& hint) const {
   const StepText text{step.step, step.revision, step.settings, step.statements, {}, step.script_path};
-  throw step_error(text, 1, step.statements.front(), *error,
-                   "The batch was rolled back; the batches before it are done.",
-                   fmt::format("SELECT migration_resume({});", run.run_id));
+  return step_error(text, 1, step.statements.front(), error, detail, hint);
+}
+
+std::optional<std::string> BackfillJob::image_of(const std::string& relation, const std::vector<std::string>& values,
+                                                 const std::string& row_id) {
+  pg::Prepared row(values.empty() ? backfill::row_image(relation) : backfill::key_image(target, key));
+  std::vector<pg::Parameter> given;
+  for (const std::string& value : values) given.emplace_back(pg::Value(value));
+  if (values.empty()) given.emplace_back(pg::Value(row_id));
+  std::vector<std::vector<std::string>> rows;
+  try {
+    pg::in_subtransaction([&] { as_script_raw([&] { row.run(given, rows); }); });
+  } catch (const pg::PgError&) {
+    return std::nullopt;  // a type that has no JSON form: the row is named all the same
+  }
+  return rows.empty() ? std::nullopt : std::optional(rows[0][0]);
+}
+
+void BackfillJob::set_aside(const std::string& relation, const std::vector<std::string>& values,
+                            const std::string& row_id, const pg::PgError& error) {
+  std::string name = fmt::format("The row at ctid {} of table {} fails.", row_id, relation);
+  if (!values.empty()) {
+    std::string columns, texts;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      columns += (i == 0 ? "" : ", ") + key[i].name;
+      texts += (i == 0 ? "" : ", ") + values[i];
+    }
+    name = fmt::format("The row with key ({}) = ({}) of table {} fails.", columns, texts, relation);
+  }
+  catalog::BadRow bad{record.job_id, relation,       values, row_id, image_of(relation, values, row_id),
+                      error.state(), error.message()};
+  const bool known = catalog::is_quarantined(bad);
+  if (!known && record.quarantined >= settings.max_errors) {
+    const std::string more =
+        settings.max_errors == 0
+            ? std::string()
+            : fmt::format(" {} rows have been set aside, max_errors allows no more.", record.quarantined);
+    throw failure(error, name + more + " The batch was rolled back; the batches before it are done.",
+                  fmt::format("SELECT migration_resume({});\nSELECT migration_tune({}, '{{\"max_errors\": {}}}');",
+                              run.run_id, run.run_id, std::max(100LL, settings.max_errors * 10)));
+  }
+  catalog::set_aside(bad);
+  if (known) return;
+  ++record.quarantined;
+  catalog::log_event({run.run_id, step.revision, step.step, "quarantined", run.role_name, -1,
+                      catalog::Problem{error.state(), error.message(), name,
+                                       fmt::format("SELECT * FROM migration_quarantine({});", record.job_id)}});
 }
 
 void BackfillJob::advance(double busy_ms) {

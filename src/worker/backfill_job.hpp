@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "backfill/settings.hpp"
 #include "catalog/jobs.hpp"
 #include "catalog/runs.hpp"
+#include "pg/guard.hpp"
 #include "statement/statement.hpp"
 
 namespace migration {
@@ -24,8 +26,16 @@ class BackfillJob {
 
   /// Inside a transaction: makes or loads the job and claims it for this owner. Errors: 42P01 (table gone), 0A000.
   void prepare();
+  /// The same for a job that is not to be gone on with.
+  void prepare_again();
   /// Runs texts of the user: `f` under the script's frame, errors turned into the step's.
   void as_script(const std::function<void()>& f);
+  /// The same with the server's own errors, for use in a subtransaction.
+  void as_script_raw(const std::function<void()>& f);
+  /// Takes note of a row that fails; `key` or `row_id` says which. Errors: the row's own, naming it, when more rows
+  /// fail than max_errors allows.
+  void set_aside(const std::string& relation, const std::vector<std::string>& key, const std::string& row_id,
+                 const pg::PgError& error);
   /// Inside as_script: keys come out in the one form that reads the same under every setting.
   static void plain_keys();
   /// Stores the cursor, fenced by the owner's epoch. Errors: 57P01 when another owner has the job.
@@ -35,15 +45,19 @@ class BackfillJob {
   catalog::StepRecord& step;
   catalog::JobRecord record;
   backfill::Target target;
-  backfill::Settings settings;  ///< in force: defaults, the run's, the options, what was tuned
+  backfill::Settings settings;           ///< in force: defaults, the run's, the options, what was tuned
   backfill::Key key;                     ///< of a keyset cursor
   std::vector<std::string> set_columns;  ///< unquoted
   bool whole = false;                    ///< runs as one statement, no job
 
  private:
+  MigrationError failure(const pg::PgError& error, const std::string& detail, const std::string& hint) const;
   void create(const RowChange& change);
   void find_tables_again();
+  void load();
   void enter_script();
+  std::optional<std::string> image_of(const std::string& relation, const std::vector<std::string>& key,
+                                      const std::string& row_id);
 };
 
 }  // namespace migration

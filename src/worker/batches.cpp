@@ -17,6 +17,7 @@
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
 #include "pg/watchdog.hpp"
+#include "run/decision.hpp"
 #include "worker/backfill_job.hpp"
 #include "worker/block_windows.hpp"
 #include "worker/executor.hpp"
@@ -61,7 +62,7 @@ class Backfill {
     for (bool more = true; more;) {
       if (!pace_->wait(stop)) return false;
       job_.settings = pace_->settings();
-      pg::in_transaction([&] { more = batch(); });
+      more = batch_or_rows();
       pg::crash_point("backfill:batch", job_.step.step);
       if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
     }
@@ -69,6 +70,7 @@ class Backfill {
       if (by_blocks()) sweep();
       catalog::finish_job(job_.record.job_id);
       complete();
+      tell_quarantined();
     });
     pg::report_idle();
     return true;
@@ -77,6 +79,14 @@ class Backfill {
  private:
   bool by_blocks() const { return job_.record.cursor_kind == "ctid"; }
 
+  void tell_quarantined() {
+    if (job_.record.quarantined == 0) return;
+    pg::report(WARNING, "01000",
+               fmt::format("{} rows of table {} could not be changed and were set aside", job_.record.quarantined,
+                           job_.target.relation),
+               "", fmt::format("SELECT * FROM migration_quarantine({});", job_.record.job_id));
+  }
+
   void run_whole() {
     job_.as_script([&] {
       pg::query_text(backfill::whole(job_.target));
@@ -84,13 +94,31 @@ class Backfill {
     });
   }
 
-  bool batch() {
+  /// A batch; when a row makes it fail, the same rows again with the bad ones set aside.
+  bool batch_or_rows() {
+    const catalog::JobRecord before = job_.record;
+    bool more = false;
+    std::string state;
+    try {
+      pg::in_transaction([&] { more = batch(false); });
+      return more;
+    } catch (const MigrationError& e) {
+      if (!is_row_error(e.state())) throw;
+    } catch (const pg::PgError& e) {
+      if (!is_row_error(e.state())) throw;  // raised at commit, by a deferred constraint
+    }
+    job_.record = before;
+    pg::in_transaction([&] { more = batch(true); });
+    return more;
+  }
+
+  bool batch(bool careful) {
     const double started = monotonic_ms();
     catalog::JobRecord& record = job_.record;
-    pg::report_activity(
-        fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
+    pg::report_activity(fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
-    const bool more = by_blocks() ? blocks_.batch() : keys_.batch();
+    const bool more = careful ? (by_blocks() ? blocks_.careful_batch() : keys_.careful_batch())
+                              : (by_blocks() ? blocks_.batch() : keys_.batch());
     ++record.batches;
     const double elapsed = monotonic_ms() - started;
     const long long size =
@@ -117,7 +145,11 @@ class Backfill {
     pg::report_activity(
         fmt::format("migration run {} step {} job {}: last look", job_.run.run_id, job_.step.step, job_.record.job_id));
     pg::lock_extension(pg::extension_oid());
-    run_whole();
+    if (job_.record.quarantined > 0) {
+      blocks_.careful_sweep();
+    } else {
+      run_whole();
+    }
     job_.advance(0);
   }
 

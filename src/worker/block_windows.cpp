@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "catalog/facts.hpp"
+#include "pg/portal.hpp"
 #include "pg/settings.hpp"
-#include "worker/executor.hpp"
+#include "worker/bisect.hpp"
 
 namespace migration {
 
@@ -18,6 +20,8 @@ constexpr long long pass_window_blocks = 1024;
 constexpr long long window_blocks = 8192;
 /// Shorter tables grow by a few pages at most, whatever is done.
 constexpr long long short_table_blocks = 16;
+/// Window in which bad rows are looked for.
+constexpr long long careful_blocks = 64;
 constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 
 }  // namespace
@@ -29,14 +33,13 @@ void BlockWindows::enter_leaf(std::size_t i) {
   leaf.name = catalog::relation_name(leaf.oid);
   if (!leaf.name.empty()) {
     leaf.whole = std::make_unique<pg::Prepared>(backfill::block_batch(job_.target, leaf.name));
+    leaf.look = std::make_unique<pg::Prepared>(backfill::block_rows(job_.target, leaf.name));
+    leaf.rows = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, leaf.name));
     if (!job_.target.deletes) {
       const pg::HeapShape shape = pg::heap_shape(leaf.oid, job_.set_columns);
       const bool can = shape.heap && !shape.indexed && job_.record.leaf_blocks[i] >= short_table_blocks;
       leaf.passes = can ? backfill::choose_passes(shape.rows, shape.rows, shape.free_bytes, shape.row_bytes) : 1;
       if (job_.settings.passes > 0) leaf.passes = shape.heap ? job_.settings.passes : 1;
-      // Rows that all fit where they are need no second pass, but do need to be taken by page all the same.
-      leaf.look = std::make_unique<pg::Prepared>(backfill::block_rows(job_.target, leaf.name));
-      leaf.rows = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, leaf.name));
     }
   }
   stayed_ = left_ = 0;
@@ -65,27 +68,52 @@ void BlockWindows::start_over(std::size_t i, unsigned file) {
   enter_leaf(i);
 }
 
-bool BlockWindows::batch() {
+bool BlockWindows::leaves_left() const {
+  return job_.record.leaf <= static_cast<int>(job_.record.leaves.size());
+}
+
+bool BlockWindows::at_leaf() {
   catalog::JobRecord& job = job_.record;
-  if (job.leaf > static_cast<int>(job.leaves.size())) return false;
+  if (!leaves_left()) return false;
   const std::size_t i = static_cast<std::size_t>(job.leaf) - 1;
   if (!leaf_ || leaf_->oid != job.leaves[i]) enter_leaf(i);
   const unsigned file = leaf_->name.empty() ? 0 : catalog::leaf_file(job.leaves[i]);
   if (file == 0) {
     next_leaf(i);  // the partition was dropped: its rows are gone with it
-    return job.leaf <= static_cast<int>(job.leaves.size());
+    return false;
   }
   if (file != job.leaf_files[i]) start_over(i, file);
-  const long long end = job.leaf_blocks[i];
   if (job_.settings.passes != wanted_passes_) enter_leaf(i);  // tuned
+  return true;
+}
+
+/// The window up to `to` is done.
+bool BlockWindows::move_on(long long to) {
+  catalog::JobRecord& job = job_.record;
+  const std::size_t i = static_cast<std::size_t>(job.leaf) - 1;
+  window_.reset();
+  job.blocks_done += std::max(0LL, to - job.next_block);
+  job.next_block = std::max(job.next_block, to);
+  if (job.next_block >= job.leaf_blocks[i]) next_leaf(i);
+  return leaves_left();
+}
+
+bool BlockWindows::batch() {
+  catalog::JobRecord& job = job_.record;
+  if (!at_leaf()) return leaves_left();
+  const long long end = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
   const bool passes = leaf_->passes > 1;
   last_had_passes_ = passes;
   if (!window_) window_end_ = std::min(end, job.next_block + std::min(job.batch_size, limit()));
-  bool done = true;
   if (window_end_ > job.next_block) {
     if (passes) {
       pass(window_end_);
-      done = window_->open == 0;
+      if (window_->open > 0) {
+        // Only the transaction that moves the cursor has to be durable: what a crash takes from the passes before it
+        // is done again.
+        pg::set_local("synchronous_commit", "off");
+        return true;
+      }
     } else {
       job_.as_script([&] {
         job.rows_done +=
@@ -94,16 +122,50 @@ bool BlockWindows::batch() {
       });
     }
   }
-  // Only the transaction that moves the cursor has to be durable: what a crash takes from the passes before it is done
-  // again.
-  if (!done) pg::set_local("synchronous_commit", "off");
-  if (!done) return true;
-  if (passes && window_) pg::give_room_back(leaf_->oid, *window_);
+  return move_on(window_end_);
+}
+
+void BlockWindows::change_carefully(long long from, long long to) {
+  std::vector<pg::RowId> needing;
+  job_.as_script([&] {
+    leaf_->look->run({pg::RowId{static_cast<std::uint32_t>(from), 0}, pg::RowId{static_cast<std::uint32_t>(to), 0}},
+                     needing);
+  });
+  std::vector<pg::RowId> part;
+  bisect(
+      needing.size(),
+      [&](std::size_t first, std::size_t last) {
+        part.assign(needing.begin() + static_cast<std::ptrdiff_t>(first),
+                    needing.begin() + static_cast<std::ptrdiff_t>(last));
+        long long changed = 0;
+        job_.as_script_raw([&] {
+          pg::run_statement("SET CONSTRAINTS ALL IMMEDIATE", false);
+          changed = static_cast<long long>(leaf_->rows->run({&part}));
+        });
+        job_.record.rows_done += changed;
+      },
+      [&](std::size_t item, const pg::PgError& error) {
+        job_.set_aside(leaf_->name, {}, fmt::format("({},{})", needing[item].block, needing[item].offset), error);
+      });
+}
+
+bool BlockWindows::careful_batch() {
+  catalog::JobRecord& job = job_.record;
   window_.reset();
-  job.blocks_done += std::max(0LL, window_end_ - job.next_block);
-  job.next_block = std::max(job.next_block, window_end_);
-  if (job.next_block >= end) next_leaf(i);
-  return job.leaf <= static_cast<int>(job.leaves.size());
+  if (!at_leaf()) return leaves_left();
+  const long long end = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
+  window_end_ = std::min(end, job.next_block + std::min(job.batch_size, careful_blocks));
+  change_carefully(job.next_block, window_end_);
+  return move_on(window_end_);
+}
+
+void BlockWindows::careful_sweep() {
+  for (std::size_t i = 0; i < job_.record.leaves.size(); ++i) {
+    if (catalog::leaf_file(job_.record.leaves[i]) == 0) continue;
+    enter_leaf(i);
+    if (leaf_->name.empty()) continue;
+    change_carefully(0, std::numeric_limits<std::uint32_t>::max() - 1);
+  }
 }
 
 void BlockWindows::pass(long long to) {

@@ -27,6 +27,10 @@ class BlockWindows {
 
   /// Inside a transaction: one pass, or one window in one statement. False when the last block is done.
   bool batch();
+  /// The same for a short window, halving where it fails and setting single rows aside.
+  bool careful_batch();
+  /// All rows of all leaves that still need the change, halving where it fails.
+  void careful_sweep();
   /// Most blocks of the next window.
   long long limit() const;
   /// In the transaction of batch(), after it: the size that its cost proposes for the next window. The least of all
@@ -46,6 +50,11 @@ class BlockWindows {
     int growth = 8;
     std::unique_ptr<pg::Prepared> whole, look, rows;
   };
+  /// The leaf in work, entered; false when there is none left, or the partition is gone.
+  bool at_leaf();
+  bool leaves_left() const;
+  bool move_on(long long to);
+  void change_carefully(long long from, long long to);
   void enter_leaf(std::size_t i);
   void next_leaf(std::size_t i);
   void start_over(std::size_t i, unsigned file);
@@ -59,7 +68,7 @@ class BlockWindows {
   std::vector<pg::RowId> ids_;
   long long window_end_ = 0;
   int pass_ = 0;
-  int wanted_passes_ = 0;                    ///< the setting that leaf_ was entered with
+  int wanted_passes_ = 0;              ///< the setting that leaf_ was entered with
   int stuck_ = 0;                      ///< looks in a row that found nothing to take
   int waited_ms_ = 0;                  ///< for the horizon, in this window
   int patience_ms_ = 2000;             ///< longest wait for the horizon in one window

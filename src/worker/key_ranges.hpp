@@ -19,10 +19,15 @@ class KeyRanges {
   explicit KeyRanges(BackfillJob& job) : job_(job) {}
   /// Inside a transaction: one range. False when the last key is done.
   bool batch();
+  /// The same, halving where it fails and setting single rows aside.
+  bool careful_batch();
 
  private:
   std::vector<pg::Parameter> parameters(const std::vector<std::string>& high) const;
   void prepare();
+  /// The high end of the next range; true when it is the last one.
+  bool next_range(std::vector<std::string>& high);
+  bool move_on(const std::vector<std::string>& high, bool last);
 
   BackfillJob& job_;
   bool first_ = true;  ///< prepared for a range without a low end

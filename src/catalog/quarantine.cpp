@@ -1,0 +1,73 @@
+// Rows set aside; see quarantine.hpp.
+#include "catalog/quarantine.hpp"
+
+namespace migration::catalog {
+
+using pg::Row;
+using pg::Rows;
+using pg::Scope;
+using pg::sql_array;
+using pg::sql_int;
+using pg::Value;
+
+void set_aside(const BadRow& row) {
+  Scope scope;
+  pg::query(
+      "INSERT INTO migration_ext.quarantine (job_id, relation, key, row_id, image, sqlstate, message, at) VALUES "
+      "($1::bigint, $2, $3::text[], $4, $5::jsonb, $6, $7, pg_catalog.clock_timestamp()) ON CONFLICT (job_id, "
+      "relation, key, row_id) DO UPDATE SET image = excluded.image, sqlstate = excluded.sqlstate, "
+      "message = excluded.message, at = excluded.at",
+      {sql_int(row.job_id), row.relation, sql_array(row.key), row.row_id, row.image, row.sqlstate, row.message});
+}
+
+bool is_quarantined(const BadRow& row) {
+  Scope scope;
+  return !pg::query(
+              "SELECT 1 FROM migration_ext.quarantine WHERE job_id = $1::bigint AND relation = $2 AND key = "
+              "$3::text[] AND row_id = $4",
+              {sql_int(row.job_id), row.relation, sql_array(row.key), row.row_id})
+              .empty();
+}
+
+void count_again(long long job_id) {
+  Scope scope;
+  pg::query(
+      "UPDATE migration_ext.job SET quarantined = (SELECT count(*) FROM migration_ext.quarantine q WHERE q.job_id = "
+      "$1::bigint) WHERE job_id = $1::bigint",
+      {sql_int(job_id)});
+}
+
+std::vector<BadRow> load_quarantined(long long job_id) {
+  Scope scope;
+  std::vector<BadRow> out;
+  for (const Row& r : pg::query("SELECT job_id, relation, key, row_id, sqlstate, message FROM migration_ext.quarantine "
+                                "WHERE job_id = $1::bigint ORDER BY at, relation, key, row_id",
+                                {sql_int(job_id)})) {
+    out.push_back(BadRow{pg::to_integer(r[0]), pg::text_or_empty(r[1]), pg::parse_array(r[2]), pg::text_or_empty(r[3]),
+                         std::nullopt, pg::text_or_empty(r[4]), pg::text_or_empty(r[5])});
+  }
+  return out;
+}
+
+void release(const BadRow& row) {
+  Scope scope;
+  pg::query(
+      "DELETE FROM migration_ext.quarantine WHERE job_id = $1::bigint AND relation = $2 AND key = $3::text[] AND "
+      "row_id = $4",
+      {sql_int(row.job_id), row.relation, sql_array(row.key), row.row_id});
+}
+
+void release_all(long long job_id) {
+  Scope scope;
+  pg::query("DELETE FROM migration_ext.quarantine WHERE job_id = $1::bigint", {sql_int(job_id)});
+}
+
+Rows quarantine_rows(std::optional<long long> job_id) {
+  Scope scope;
+  return pg::query(
+      "SELECT job_id, relation, key, nullif(row_id, ''), image, sqlstate, message, at FROM migration_ext.quarantine "
+      "WHERE $1::bigint IS NULL OR job_id = $1::bigint ORDER BY at, relation, key, row_id",
+      {job_id ? sql_int(*job_id) : Value()});
+}
+
+}  // namespace migration::catalog

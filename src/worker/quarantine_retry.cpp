@@ -1,0 +1,66 @@
+// Trying rows again; see quarantine_retry.hpp.
+#include "worker/quarantine_retry.hpp"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <optional>
+
+#include "catalog/quarantine.hpp"
+#include "pg/portal.hpp"
+#include "pg/prepared.hpp"
+#include "run/decision.hpp"
+#include "worker/block_windows.hpp"
+
+namespace migration {
+
+namespace {
+
+catalog::StepRecord step_of(const catalog::RunRecord& run, int number) {
+  for (catalog::StepRecord& step : catalog::load_steps(run.run_id)) {
+    if (step.step == number) return std::move(step);
+  }
+  throw MigrationError(sqlstate::data_corrupted, fmt::format("run {} has no step {}", run.run_id, number));
+}
+
+void retry_keys(BackfillJob& job) {
+  pg::Prepared change(backfill::key_exact(job.target, job.key));
+  for (catalog::BadRow& row : catalog::load_quarantined(job.record.job_id)) {
+    std::vector<pg::Parameter> key;
+    for (const std::string& value : row.key) key.emplace_back(pg::Value(value));
+    std::optional<pg::PgError> error;
+    try {
+      pg::in_subtransaction([&] {
+        job.as_script_raw([&] {
+          pg::run_statement("SET CONSTRAINTS ALL IMMEDIATE", false);
+          change.run(key);
+        });
+      });
+      catalog::release(row);
+      continue;
+    } catch (const pg::PgError& e) {
+      error = e;
+    }
+    if (!is_row_error(error->state())) throw pg::PgError(*error);
+    job.set_aside(row.relation, row.key, "", *error);
+  }
+}
+
+}  // namespace
+
+long long retry_quarantine(const catalog::RunRecord& run, const catalog::JobRecord& stored) {
+  catalog::StepRecord step = step_of(run, stored.step);
+  BackfillJob job(run, step);
+  job.prepare_again();
+  job.settings.max_errors = std::numeric_limits<long long>::max();
+  if (job.record.cursor_kind == "keyset") {
+    retry_keys(job);
+  } else {
+    catalog::release_all(job.record.job_id);
+    BlockWindows(job).careful_sweep();
+  }
+  catalog::count_again(job.record.job_id);
+  return static_cast<long long>(catalog::load_quarantined(job.record.job_id).size());
+}
+
+}  // namespace migration
