@@ -8,9 +8,9 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/real.XXXXXX")
 chmod 755 "$work"
-bouncer=
 finish() {
-  [ -z "$bouncer" ] || kill "$bouncer" 2>/dev/null
+  # It was started in the subshell of a pipeline, so its file knows it.
+  [ ! -s "$work/bouncer.pid" ] || kill "$(cat "$work/bouncer.pid")" 2>/dev/null
   rm -rf "$work"
 }
 trap finish EXIT
@@ -40,7 +40,6 @@ logfile = $work/bouncer.log
 pidfile = $work/bouncer.pid
 INI
   "$program" -q "$work/bouncer.ini" >"$work/bouncer.out" 2>&1 &
-  bouncer=$!
   for _ in $(seq 50); do
     [ ! -S "$work/.s.PGSQL.6432" ] || { export REAL_BOUNCER=$work; return 0; }
     sleep 0.1

@@ -287,8 +287,6 @@ void collect_locks(const Piece& piece, Statement& out) {
     }
     case T_CommentStmt:
     case T_SecLabelStmt:
-      locks.add(out.relation, ShareUpdateExclusiveLock);
-      break;
     case T_CreateStatsStmt:
       locks.add(out.relation, ShareUpdateExclusiveLock);
       break;
