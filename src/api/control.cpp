@@ -19,6 +19,7 @@
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/signal.hpp"
+#include "worker/backfill_options.hpp"
 #include "worker/planning.hpp"
 
 namespace migration {
@@ -153,11 +154,8 @@ MIGRATION_FUNCTION(migration_backfill) {
   const std::string form = fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", literal(relation));
   const std::string assignments = pg::required_text(fcinfo, 1, "assignments", form.c_str());
   const auto condition = pg::text_argument(fcinfo, 2);
-  if (const std::string options = json_argument(fcinfo, 3); options != "{}") {
-    throw MigrationError(sqlstate::invalid_parameter, "unknown option of migration_backfill",
-                         "Given are " + options.substr(0, 200) + "; this version has none.",
-                         "SET migration_ext.batch_target = '200ms';");
-  }
+  const std::string options = json_argument(fcinfo, 3);
+  const backfill::Settings settings = read_options({}, relation, options);
   std::string sql = fmt::format("UPDATE {} SET {}\n", relation, assignments);
   // No parentheses of ours: the condition must be one expression by itself.
   if (condition) sql += fmt::format("WHERE {}\n", *condition);
@@ -197,13 +195,17 @@ MIGRATION_FUNCTION(migration_backfill) {
   catalog::StepRecord step;
   step.step = 1;
   step.kind = "backfill";
-  step.statements = {sql};
+  // With options, as a script would have it: the step's text says all there is to know.
+  step.statements = {options == "{}" ? sql
+                                     : fmt::format("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
+                                                   literal(assignments), condition ? literal(*condition) : "NULL",
+                                                   literal(options))};
   step.script_path = pg::get_setting("search_path");
   step.completes = true;
   catalog::insert_run(run, {step});
   catalog::log_event({run.run_id, "", 0, "queued", role.name, -1, {}});
   pg::launch_at_commit(run.run_id);
-  const CursorDecision decision = choose_cursor(*parsed[0].change, facts);
+  const CursorDecision decision = choose_cursor(*parsed[0].change, facts, settings.cursor);
   pg::report(NOTICE, "00000", fmt::format("run {} queued: {}", run.run_id, decision.reason),
              "It starts when this transaction commits.", fmt::format("SELECT migration_wait({});", run.run_id));
   return pg::bigint_result(run.run_id);

@@ -37,10 +37,9 @@ MIGRATION_FUNCTION(migration_retry_quarantine) {
   }
   const pg::Role me = pg::current_role();
   if (me.name != run->role_name) {
-    throw MigrationError(sqlstate::insufficient_privilege,
-                         fmt::format("job {} belongs to role \"{}\"", *job_id, run->role_name),
-                         "Its statement runs as that role only.",
-                         fmt::format("SET ROLE {};", pg::quote_identifier(run->role_name)));
+    throw MigrationError(
+        sqlstate::insufficient_privilege, fmt::format("job {} belongs to role \"{}\"", *job_id, run->role_name),
+        "Its statement runs as that role only.", fmt::format("SET ROLE {};", pg::quote_identifier(run->role_name)));
   }
   return pg::bigint_result(retry_quarantine(*run, *job));
 }

@@ -13,6 +13,7 @@
 #include "pg/parse.hpp"
 #include "pg/settings.hpp"
 #include "plan/inverse.hpp"
+#include "worker/backfill_options.hpp"
 #include "worker/planning.hpp"
 
 namespace migration {
@@ -209,11 +210,12 @@ MIGRATION_FUNCTION(migration_register) {
 
   std::string remark, remark_detail;
   const auto statements = pg::parse_script(r.upgrade, fmt::format("upgrade script of revision \"{}\"", r.node.id));
+  check_options(statements);
   if (downgrade && is_word(*downgrade, "irreversible")) {
     r.downgrade_kind = "irreversible";
   } else if (downgrade) {
     require_size(*downgrade, max_script, "the downgrade script");
-    pg::parse_script(*downgrade, fmt::format("downgrade script of revision \"{}\"", r.node.id));
+    check_options(pg::parse_script(*downgrade, fmt::format("downgrade script of revision \"{}\"", r.node.id)));
     r.downgrade_kind = "given";
     r.downgrade = *downgrade;
   } else {

@@ -37,6 +37,11 @@ std::string statement(const Target& t, const std::string& relation, bool only, c
   return sql;
 }
 
+/// The condition over each new row.
+std::string returning(const Target& t) {
+  return t.condition.empty() ? " RETURNING true" : " RETURNING (" + t.condition + "\n)";
+}
+
 std::string key_list(const Target& t, const Key& key) {
   std::string out;
   for (const KeyColumn& k : key) out += (out.empty() ? "" : ", ") + name_of(t) + "." + k.name;
@@ -100,8 +105,8 @@ const std::string& leaf_name(const Target& t, const std::string& leaf) {
 
 }  // namespace
 
-std::string block_batch(const Target& t, const std::string& leaf) {
-  return statement(t, leaf, true, block_range(leaf_name(t, leaf)));
+std::string block_batch(const Target& t, const std::string& leaf, bool again) {
+  return statement(t, leaf, true, block_range(leaf_name(t, leaf))) + (again ? returning(t) : "");
 }
 
 std::string block_rows(const Target& t, const std::string& leaf) {
@@ -113,10 +118,8 @@ std::string block_rows(const Target& t, const std::string& leaf) {
 }
 
 std::string row_batch(const Target& t, const std::string& leaf, bool again) {
-  std::string sql =
-      statement(t, leaf, true, fmt::format("{}.ctid OPERATOR(pg_catalog.=) ANY ($1)", leaf_name(t, leaf)));
-  if (again) sql += t.condition.empty() ? " RETURNING true" : " RETURNING (" + t.condition + "\n)";
-  return sql;
+  return statement(t, leaf, true, fmt::format("{}.ctid OPERATOR(pg_catalog.=) ANY ($1)", leaf_name(t, leaf))) +
+         (again ? returning(t) : "");
 }
 
 std::string key_bound(const Target& t, const Key& key, bool from_start) {
@@ -167,8 +170,18 @@ std::string last_key(const Target& t, const Key& key) {
                      t.alias.empty() ? "" : " AS " + t.alias, order);
 }
 
-std::string whole(const Target& t) {
-  return statement(t, t.relation, false, "");
+std::string whole(const Target& t, bool again) {
+  return statement(t, t.relation, false, "") + (again ? returning(t) : "");
+}
+
+std::string sample(const Target& t, long long rows) {
+  // A sub-select by ctid: rows of partitions may share one, which makes the sample larger, never wrong.
+  return statement(t, t.relation, false,
+                   fmt::format("{}.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT {}.ctid FROM {}{} WHERE ({}\n) LIMIT "
+                               "{}))",
+                               name_of(t), name_of(t), t.relation, t.alias.empty() ? "" : " AS " + t.alias, t.condition,
+                               rows)) +
+         returning(t);
 }
 
 long long next_size(long long size, double elapsed_ms, double target_ms, long long limit) {

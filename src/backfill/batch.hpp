@@ -28,7 +28,7 @@ struct Target {
 };
 
 /// UPDATE/DELETE ONLY `leaf` for row ids in [$1, $2), both tid.
-std::string block_batch(const Target& target, const std::string& leaf);
+std::string block_batch(const Target& target, const std::string& leaf, bool again = false);
 /// The ids of the rows in [$1, $2) that need the change.
 std::string block_rows(const Target& target, const std::string& leaf);
 /// UPDATE/DELETE ONLY `leaf` for the row ids in $1, a tid[]. With `again`, returns the condition over each new row.
@@ -50,8 +50,10 @@ std::string key_image(const Target& target, const Key& key);
 std::string row_image(const std::string& leaf);
 /// The greatest key of the table, as text.
 std::string last_key(const Target& target, const Key& key);
-/// The whole change as one statement.
-std::string whole(const Target& target);
+/// The change of at most `rows` rows, returning the condition over each new row.
+std::string sample(const Target& target, long long rows);
+/// The whole change as one statement. With `again`, returns the condition over each new row.
+std::string whole(const Target& target, bool again = false);
 
 /// Next batch size: scaled by target/elapsed, at most doubled, at least quartered, within [1, limit].
 long long next_size(long long size, double elapsed_ms, double target_ms, long long limit);

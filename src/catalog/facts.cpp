@@ -94,6 +94,21 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   return facts;
 }
 
+std::vector<std::string> unique_key(unsigned oid, const std::vector<std::string>& columns) {
+  Scope scope;
+  Rows rows = pg::query(
+      "SELECT (SELECT pg_catalog.array_agg(pg_catalog.quote_ident(c) ORDER BY n) FROM pg_catalog.unnest($2::text[]) "
+      "WITH ORDINALITY u(c, n)) FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN "
+      "pg_catalog.pg_am am ON am.oid = i.relam WHERE x.indrelid = $1::oid AND x.indisunique AND x.indisvalid AND "
+      "x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL AND am.amname = 'btree' AND "
+      "(SELECT pg_catalog.array_agg(a.attname::text ORDER BY k.n) FROM pg_catalog.unnest(x.indkey::smallint[]) WITH "
+      "ORDINALITY k(attnum, n) JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum AND "
+      "a.attnotnull WHERE k.n <= x.indnkeyatts) = $2::text[] AND NOT EXISTS (SELECT FROM pg_catalog.pg_collation co "
+      "WHERE co.oid = ANY (x.indcollation) AND NOT co.collisdeterministic) LIMIT 1",
+      {sql_int(oid), pg::sql_array(columns)});
+  return rows.empty() ? std::vector<std::string>() : pg::parse_array(rows[0][0]);
+}
+
 backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_columns) {
   backfill::Key key;
   Scope scope;
@@ -129,6 +144,19 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
     key.push_back({column, pg::text_or_empty(rows[0][0]), operators[0], operators[1], operators[2]});
   }
   return key;
+}
+
+TableIdentity table_identity(unsigned oid, const std::vector<std::string>& columns) {
+  Scope scope;
+  Rows rows = pg::query(
+      "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), (SELECT pg_catalog.string_agg(pg_catalog.format('%I "
+      "%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) FROM "
+      "pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND "
+      "a.attname = ANY ($2::text[])) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+      "c.relnamespace WHERE c.oid = $1::oid",
+      {sql_int(oid), pg::sql_array(columns)});
+  if (rows.empty()) return {};
+  return {pg::text_or_empty(rows[0][0]), pg::text_or_empty(rows[0][1])};
 }
 
 std::string horizon_holder() {

@@ -15,6 +15,8 @@ namespace migration::catalog {
 
 /// OID of a relation by quoted name under the current search_path, 0 when there is none.
 unsigned resolve_relation(const std::string& quoted_name);
+/// The quoted names of `columns` when they are, in this order, a unique key fit for a cursor; empty otherwise.
+std::vector<std::string> unique_key(unsigned oid, const std::vector<std::string>& columns);
 /// The columns of a key with their types and operators of the default order. Errors: 42703, 42883.
 backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_columns);
 /// schema-qualified, quoted name of a relation; empty when gone.
@@ -31,6 +33,13 @@ std::vector<std::string> losses_of(const Statement& s);
 /// Who keeps dead rows of this database from being pruned longest, in words; empty when nobody is older than this
 /// transaction.
 std::string horizon_holder();
+
+/// What a table is called now, and the types of some of its columns in words; empty when it is gone.
+struct TableIdentity {
+  std::string name;  ///< schema-qualified, quoted
+  std::string column_types;
+};
+TableIdentity table_identity(unsigned oid, const std::vector<std::string>& columns);
 
 struct InvalidIndex {
   std::string name, table;

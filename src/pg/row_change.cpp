@@ -41,6 +41,41 @@ void collect_null_tests(Node* condition, RowChange& change) {
   }
 }
 
+/// Does an expression read one of these columns? By name: a column of that name reached through anything else counts,
+/// too, which is on the safe side, and so does the whole row.
+struct ReadsOf {
+  const std::vector<std::string>& columns;
+  bool found = false;
+
+  static bool walk(Node* node, void* context) {
+    auto* self = static_cast<ReadsOf*>(context);
+    if (node == nullptr || self->found) return self->found;
+    if (nodeTag(node) == T_ColumnRef) {
+      for (Node* field : items<Node>(reinterpret_cast<ColumnRef*>(node)->fields)) {
+        if (nodeTag(field) == T_A_Star) self->found = true;
+        if (nodeTag(field) != T_String) continue;
+        const char* const name = strVal(field);
+        for (const std::string& column : self->columns) self->found = self->found || column == name;
+      }
+      // A bare name may be the table itself: its whole row.
+      if (list_length(reinterpret_cast<ColumnRef*>(node)->fields) == 1 && !self->table.empty()) {
+        Node* const only = static_cast<Node*>(linitial(reinterpret_cast<ColumnRef*>(node)->fields));
+        if (nodeTag(only) == T_String && self->table == strVal(only)) self->found = true;
+      }
+      return self->found;
+    }
+    return compat_walk_raw(node, walk, context);
+  }
+  std::string table;
+};
+
+bool reads(Node* expression, const std::vector<std::string>& columns, const std::string& table) {
+  ReadsOf search{columns, false, table};
+  Node* const node = expression;
+  pg_call([&] { ReadsOf::walk(node, &search); });
+  return search.found;
+}
+
 const Token* behind_relation(const Piece& piece, const RangeVar* relation) {
   const Token* at = piece.first;
   while (at < piece.last && at->start < relation->location) ++at;
@@ -163,6 +198,15 @@ void describe_row_change(const Piece& piece, Statement& out) {
     const Token* const from = others == nullptr ? where : clause(set, where, "from");
     if (set < from) change.assignments = piece.slice(set + 1, from);
     for (ResTarget* target : items<ResTarget>(update->targetList)) change.set_columns.push_back(quoted(target->name));
+  }
+  if (updates) {
+    std::vector<std::string> columns;
+    for (ResTarget* target : items<ResTarget>(update->targetList)) columns.emplace_back(target->name);
+    const std::string table = relation->alias != nullptr ? relation->alias->aliasname : relation->relname;
+    for (ResTarget* target : items<ResTarget>(update->targetList)) {
+      change.reads_own = change.reads_own || reads(target->val, columns, table);
+    }
+    change.tests_own = condition != nullptr && reads(condition, columns, table);
   }
   collect_null_tests(condition, change);
   change.volatile_marks = condition != nullptr && nodeTag(condition) == T_CurrentOfExpr;

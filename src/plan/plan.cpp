@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <unordered_set>
 
+#include "statement/error.hpp"
+
 namespace migration {
 
 const char* to_text(StepKind kind) {
@@ -56,24 +58,9 @@ StrongestLock strongest_lock(const Statement& s) {
   return best;
 }
 
-CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts) {
-  if (!change.simple || change.volatile_marks) {
-    return {CursorChoice::none,
-            "runs as one statement: it is more than one table, a list of assignments and a condition"};
-  }
-  if (facts.exists && facts.kind != 'r' && facts.kind != 'p') {
-    return {CursorChoice::none, "runs as one statement: not a table"};
-  }
-  if (facts.statement_triggers) {
-    return {CursorChoice::none, "runs as one statement: a statement trigger or a rule must see it whole"};
-  }
-  if (change.set_columns.empty()) return {CursorChoice::ctid, "batches by blocks"};
-  // `c IS NULL` over an assigned c: a row met again is either filled already or gets the same value again.
-  for (const std::string& column : change.null_tests) {
-    if (std::find(change.set_columns.begin(), change.set_columns.end(), column) != change.set_columns.end()) {
-      return {CursorChoice::ctid, "batches by blocks: a filled row no longer meets the condition"};
-    }
-  }
+namespace {
+
+CursorDecision by_key(const RowChange& change, const RelationFacts& facts) {
   if (facts.key_columns.empty()) {
     return {CursorChoice::none,
             "runs as one statement: a repeated batch would not be harmless and there is no unique key"};
@@ -86,6 +73,54 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
   std::string keys;
   for (const std::string& key : facts.key_columns) keys += (keys.empty() ? "" : ", ") + key;
   return {CursorChoice::keyset, "batches by key (" + keys + "), each row exactly once"};
+}
+
+CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
+  if (change.set_columns.empty()) return {CursorChoice::ctid, "batches by blocks"};
+  const bool fills = std::any_of(change.null_tests.begin(), change.null_tests.end(), [&](const std::string& column) {
+    return std::find(change.set_columns.begin(), change.set_columns.end(), column) != change.set_columns.end();
+  });
+  // `c IS NULL` over an assigned c: a row met again is filled already, or gets the same value again.
+  if (fills && !change.reads_own) {
+    return {CursorChoice::ctid, "batches by blocks: a filled row no longer meets the condition"};
+  }
+  const CursorDecision key = by_key(change, facts);
+  if (change.tests_own && (!change.reads_own || key.choice == CursorChoice::none)) {
+    return {CursorChoice::ctid, "batches by blocks, if a sample shows that a changed row no longer meets the condition",
+            true};
+  }
+  return key;
+}
+
+}  // namespace
+
+CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish) {
+  if (!change.simple || change.volatile_marks) {
+    return {CursorChoice::none,
+            "runs as one statement: it is more than one table, a list of assignments and a condition"};
+  }
+  if (facts.exists && facts.kind != 'r' && facts.kind != 'p') {
+    return {CursorChoice::none, "runs as one statement: not a table"};
+  }
+  if (facts.statement_triggers) {
+    return {CursorChoice::none, "runs as one statement: a statement trigger or a rule must see it whole"};
+  }
+  if (wish == "keyset") {
+    const CursorDecision key = by_key(change, facts);
+    if (key.choice == CursorChoice::keyset) return key;
+    throw MigrationError(sqlstate::feature_not_supported, "cursor keyset is not possible here",
+                         "It needs a unique key of columns that are NOT NULL and that the backfill does not change.");
+  }
+  CursorDecision decision = by_rule(change, facts);
+  if (wish == "ctid" && decision.choice != CursorChoice::ctid) {
+    if (change.condition.empty()) {
+      throw MigrationError(sqlstate::feature_not_supported, "cursor ctid needs a condition",
+                           "By blocks a row may be met twice: only a condition that a changed row no longer meets "
+                           "keeps it from being changed twice.");
+    }
+    decision = {CursorChoice::ctid, "batches by blocks, as asked", true};
+  }
+  return decision;
 }
 
 namespace {

@@ -87,7 +87,10 @@ enum class CursorChoice {
 struct CursorDecision {
   CursorChoice choice = CursorChoice::none;
   std::string reason;
+  /// Blocks only if a changed row really meets the condition no more: shown on a sample, watched in every batch.
+  bool to_prove = false;
 };
-CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts);
+/// `wish`: auto, ctid, keyset. Errors: 0A000 when the wish cannot be.
+CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish = "auto");
 
 }  // namespace migration

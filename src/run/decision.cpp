@@ -27,6 +27,7 @@ Decision decide(const Outcome& o) {
   if (o.state == "53100") return {Action::pause, 0, "out of disk space"};
   if (o.state == "53400") return {Action::pause, 0, "a configured limit is reached"};
   if (o.state == "25006") return {Action::pause, 0, "the database is read-only"};
+  if (o.bad_row) return {Action::pause, 0, "a row cannot be changed"};
   return {Action::fail, 0, {}};
 }
 

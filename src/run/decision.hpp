@@ -25,6 +25,7 @@ struct Outcome {
   int retries = 30;     ///< allowed retries
   unsigned jitter = 0;  ///< random number
   int lock_timeout_ms = 2000;
+  bool bad_row = false;  ///< of a backfill: a row cannot be changed; the rows before it are done
 };
 
 struct Decision {

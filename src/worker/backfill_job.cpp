@@ -7,13 +7,14 @@
 
 #include "catalog/facts.hpp"
 #include "catalog/quarantine.hpp"
-#include "catalog/tuning.hpp"
+#include "pg/lock.hpp"
 #include "pg/parse.hpp"
 #include "pg/portal.hpp"
 #include "pg/prepared.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
 #include "run/decision.hpp"
+#include "worker/backfill_options.hpp"
 #include "worker/executor.hpp"
 #include "worker/pace.hpp"
 #include "worker/planning.hpp"
@@ -22,6 +23,11 @@
 namespace migration {
 
 namespace {
+
+/// Rows on which is tried whether a fill extinguishes itself.
+constexpr long long sample_rows = 100;
+/// First batches: small, because what a row costs is not known yet; they double from there.
+constexpr long long first_rows = 100, first_blocks = 8;
 
 RowChange change_of(const Statement& s) {
   if (s.change) return *s.change;
@@ -86,13 +92,8 @@ void BackfillJob::load() {
   std::vector<Statement> statements = parse_step(step);
   if (statements.size() != 1) throw MigrationError(sqlstate::data_corrupted, "a backfill step holds one statement");
   const RowChange change = change_of(statements[0]);
-  settings = Pace::base_of(run);
-  const std::optional<std::string> options = statements[0].backfill ? statements[0].backfill->options : std::nullopt;
-  if (options) {
-    backfill::apply(settings, settings, catalog::json_entries(*options), backfill::Use::create,
-                    fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');",
-                                backfill::literal(change.relation)));
-  }
+  settings = read_options(Pace::base_of(run), change.relation,
+                          statements[0].backfill ? statements[0].backfill->options : std::nullopt);
   for (const std::string& column : change.set_columns) set_columns.push_back(unquoted(column));
   if (step.job_id) {
     auto stored = catalog::load_job(*step.job_id);
@@ -104,12 +105,56 @@ void BackfillJob::load() {
   }
   target = backfill::Target{record.action == "delete", catalog::relation_name(record.relation_oid), record.alias,
                             record.assignments, record.condition};
-  if (target.relation.empty()) {
-    throw MigrationError(
-        sqlstate::undefined_table, fmt::format("table {} of backfill job {} is gone", record.relation, record.job_id),
-        "It was dropped while the backfill was under way.", fmt::format("SELECT migration_cancel({});", run.run_id));
-  }
+  if (target.relation.empty()) refuse_gone();
+  // What blocks may meet twice is watched, unless a second time is harmless by its form.
+  const bool harmless = !change.reads_own && !change.null_tests.empty();
+  watched = record.action != "delete" && record.cursor_kind == "ctid" && !harmless;
+  sweeps_keys = record.cursor_kind == "keyset" && change.tests_own && !change.reads_own;
   if (!record.key_columns.empty()) key = catalog::key_of(record.relation_oid, record.key_columns);
+}
+
+void BackfillJob::refuse_gone() const {
+  throw MigrationError(
+      sqlstate::undefined_table, fmt::format("table {} of backfill job {} is gone", record.relation, record.job_id),
+      "It was dropped while the backfill was under way.", fmt::format("SELECT migration_cancel({});", run.run_id));
+}
+
+void BackfillJob::hold_table() {
+  {
+    pg::SettingsFrame frame;
+    pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
+    pg::take_locks({pg::LockTarget{record.relation_oid, pg::lock_mode_number("RowExclusiveLock"), target.relation}});
+  }
+  std::vector<std::string> columns = set_columns;
+  for (const std::string& name : record.key_columns) columns.push_back(unquoted(name));
+  const catalog::TableIdentity now = catalog::table_identity(record.relation_oid, columns);
+  if (now.name.empty()) refuse_gone();
+  if (column_types_.empty()) column_types_ = now.column_types;
+  if (now.column_types != column_types_) {
+    throw MigrationError(
+        sqlstate::not_in_prerequisite_state,
+        fmt::format("columns of table {} have changed while the backfill was under way", now.name),
+        fmt::format("It started with {}; now there is {}.", column_types_, now.column_types),
+        fmt::format("SELECT migration_resume({});\nSELECT migration_cancel({});", run.run_id, run.run_id));
+  }
+  if (now.name != target.relation) {
+    target.relation = now.name;
+    ++generation;
+  }
+}
+
+long long BackfillJob::change(pg::Prepared& statement, const std::vector<pg::Parameter>& parameters) {
+  if (!watched) return static_cast<long long>(statement.run(parameters));
+  std::uint64_t marked = 0;
+  const auto rows = static_cast<long long>(statement.run(parameters, marked));
+  if (marked == 0) return rows;
+  throw MigrationError(sqlstate::feature_not_supported,
+                       fmt::format("changed rows of table {} still meet the condition", target.relation),
+                       fmt::format("{} of {} rows of the batch: met again, they would be changed twice. The batch was "
+                                   "rolled back; the batches before it are done. The change has to go by a unique key "
+                                   "(option \"cursor\": \"keyset\") or as one statement.",
+                                   marked, rows),
+                       fmt::format("SELECT migration_cancel({});", run.run_id));
 }
 
 void BackfillJob::enter_script() {
@@ -142,7 +187,24 @@ void BackfillJob::create(const RowChange& change) {
   if (relation == 0) {
     throw MigrationError(sqlstate::undefined_table, fmt::format("table {} does not exist", change.relation));
   }
-  const CursorDecision decision = choose_cursor(change, facts);
+  if (!settings.key.empty()) {
+    facts.key_columns = catalog::unique_key(relation, settings.key);
+    if (facts.key_columns.empty()) {
+      throw MigrationError(sqlstate::feature_not_supported, "the columns of option \"key\" are no unique key",
+                           "It takes the columns of a valid unique btree index, all of them NOT NULL.");
+    }
+  }
+  CursorDecision decision = choose_cursor(change, facts, settings.cursor);
+  if (decision.to_prove && !proven(relation, change)) {
+    if (settings.cursor == "ctid") {
+      throw MigrationError(sqlstate::feature_not_supported, "cursor ctid is not possible here",
+                           "A changed row still meets the condition, so a row met twice would be changed twice.",
+                           fmt::format("SELECT migration_cancel({});", run.run_id));
+    }
+    RowChange plain = change;
+    plain.tests_own = false;
+    decision = choose_cursor(plain, facts, settings.cursor);
+  }
   record.run_id = run.run_id;
   record.step = step.step;
   record.action = change.set_columns.empty() ? "delete" : "update";
@@ -158,7 +220,7 @@ void BackfillJob::create(const RowChange& change) {
   set_leaves(record, relation);
   if (decision.choice == CursorChoice::keyset) {
     record.key_columns = facts.key_columns;
-    record.batch_size = 1000;
+    record.batch_size = first_rows;
     const backfill::Target named{false, catalog::relation_name(relation), record.alias, "", ""};
     pg::Prepared last(backfill::last_key(named, catalog::key_of(relation, record.key_columns)));
     std::vector<std::vector<std::string>> rows;
@@ -168,12 +230,32 @@ void BackfillJob::create(const RowChange& change) {
     });
     if (!rows.empty()) record.end_key = rows[0];
   } else {
-    record.batch_size = 64;
+    record.batch_size = first_blocks;
   }
   record.job_id = catalog::insert_job(record);
   record.leaf = 1;
   catalog::set_step_job(run.run_id, step.step, record.job_id);
   step.job_id = record.job_id;
+}
+
+/// Changes a few rows and takes that back: does none of them meet the condition any more?
+bool BackfillJob::proven(unsigned relation, const RowChange& change) {
+  const backfill::Target sample{false, catalog::relation_name(relation), record.alias, change.assignments,
+                                change.condition};
+  struct Undo {};
+  std::uint64_t marked = 1;
+  try {
+    pg::in_subtransaction([&] {
+      pg::Prepared statement(backfill::sample(sample, sample_rows));
+      as_script_raw([&] { statement.run({}, marked); });
+      throw Undo();
+    });
+  } catch (const Undo&) {
+    return marked == 0;
+  } catch (const pg::PgError& e) {
+    if (!is_row_error(e.state())) throw;
+  }
+  return false;  // a row of the sample fails; by key it is found and told
 }
 
 void BackfillJob::plain_keys() {

@@ -16,6 +16,7 @@
 #include "catalog/jobs.hpp"
 #include "catalog/runs.hpp"
 #include "pg/guard.hpp"
+#include "pg/prepared.hpp"
 #include "statement/statement.hpp"
 
 namespace migration {
@@ -30,6 +31,12 @@ class BackfillJob {
   void prepare_again();
   /// Runs texts of the user: `f` under the script's frame, errors turned into the step's.
   void as_script(const std::function<void()>& f);
+  /// Inside as_script: runs a changing statement and returns the number of rows; when rows are watched, refuses those
+  /// that still meet the condition. Errors: 0A000.
+  long long change(pg::Prepared& statement, const std::vector<pg::Parameter>& parameters);
+  /// At the start of each batch's transaction: locks the table as its statements do and looks whether it is still the
+  /// one the job was made for. Errors: 42P01 (gone), 55000 (a column's type has changed), 55P03.
+  void hold_table();
   /// The same with the server's own errors, for use in a subtransaction.
   void as_script_raw(const std::function<void()>& f);
   /// Takes note of a row that fails; `key` or `row_id` says which. Errors: the row's own, naming it, when more rows
@@ -48,13 +55,19 @@ class BackfillJob {
   backfill::Settings settings;           ///< in force: defaults, the run's, the options, what was tuned
   backfill::Key key;                     ///< of a keyset cursor
   std::vector<std::string> set_columns;  ///< unquoted
+  int generation = 0;                    ///< counts renames of the table: texts made before are of no use
+  bool watched = false;                  ///< each batch shows that its rows no longer meet the condition
+  bool sweeps_keys = false;              ///< by key, and a last look at all rows does no harm
   bool whole = false;                    ///< runs as one statement, no job
 
  private:
   MigrationError failure(const pg::PgError& error, const std::string& detail, const std::string& hint) const;
   void create(const RowChange& change);
+  bool proven(unsigned relation, const RowChange& change);
   void find_tables_again();
   void load();
+  void refuse_gone() const;
+  std::string column_types_;
   void enter_script();
   std::optional<std::string> image_of(const std::string& relation, const std::vector<std::string>& key,
                                       const std::string& row_id);

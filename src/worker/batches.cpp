@@ -8,6 +8,8 @@
 // care. Locks: each batch runs under lock_timeout. Between batches nothing is held, no snapshot either.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <exception>
 #include <optional>
 
 #include "backfill/batch.hpp"
@@ -67,7 +69,7 @@ class Backfill {
       if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
     }
     pg::in_transaction([&] {
-      if (by_blocks()) sweep();
+      if (by_blocks() || (job_.sweeps_keys && job_.record.quarantined == 0)) sweep();
       catalog::finish_job(job_.record.job_id);
       complete();
       tell_quarantined();
@@ -88,24 +90,32 @@ class Backfill {
   }
 
   void run_whole() {
-    job_.as_script([&] {
-      pg::query_text(backfill::whole(job_.target));
-      job_.record.rows_done += static_cast<long long>(pg::rows_processed());
-    });
+    pg::Prepared whole(backfill::whole(job_.target, job_.watched));
+    job_.as_script([&] { job_.record.rows_done += job_.change(whole, {}); });
   }
 
   /// A batch; when a row makes it fail, the same rows again with the bad ones set aside.
   bool batch_or_rows() {
     const catalog::JobRecord before = job_.record;
-    bool more = false;
-    std::string state;
+    bool more = false, transient = false;
+    std::exception_ptr error;
     try {
       pg::in_transaction([&] { more = batch(false); });
       return more;
     } catch (const MigrationError& e) {
       if (!is_row_error(e.state())) throw;
     } catch (const pg::PgError& e) {
-      if (!is_row_error(e.state())) throw;  // raised at commit, by a deferred constraint
+      transient = is_transient(e.state());
+      error = std::current_exception();
+      if (!transient && !is_row_error(e.state())) throw;  // raised at commit, by a deferred constraint
+    }
+    if (transient) {
+      // Whoever won the lock or the deadlock would win it again over as many rows.
+      job_.record = before;
+      job_.record.batch_size = std::max(1LL, before.batch_size / 2);
+      blocks_.forget();
+      pg::in_transaction([&] { job_.advance(0); });
+      std::rethrow_exception(error);
     }
     job_.record = before;
     pg::in_transaction([&] { more = batch(true); });
@@ -117,6 +127,7 @@ class Backfill {
     catalog::JobRecord& record = job_.record;
     pg::report_activity(fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
+    job_.hold_table();
     const bool more = careful ? (by_blocks() ? blocks_.careful_batch() : keys_.careful_batch())
                               : (by_blocks() ? blocks_.batch() : keys_.batch());
     ++record.batches;
@@ -145,7 +156,8 @@ class Backfill {
     pg::report_activity(
         fmt::format("migration run {} step {} job {}: last look", job_.run.run_id, job_.step.step, job_.record.job_id));
     pg::lock_extension(pg::extension_oid());
-    if (job_.record.quarantined > 0) {
+    job_.hold_table();
+    if (job_.record.quarantined > 0 && by_blocks()) {
       blocks_.careful_sweep();
     } else {
       run_whole();

@@ -29,12 +29,13 @@ constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 void BlockWindows::enter_leaf(std::size_t i) {
   Leaf leaf;
   wanted_passes_ = job_.settings.passes;
+  generation_ = job_.generation;
   leaf.oid = job_.record.leaves[i];
   leaf.name = catalog::relation_name(leaf.oid);
   if (!leaf.name.empty()) {
-    leaf.whole = std::make_unique<pg::Prepared>(backfill::block_batch(job_.target, leaf.name));
+    leaf.whole = std::make_unique<pg::Prepared>(backfill::block_batch(job_.target, leaf.name, job_.watched));
     leaf.look = std::make_unique<pg::Prepared>(backfill::block_rows(job_.target, leaf.name));
-    leaf.rows = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, leaf.name));
+    leaf.rows = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, leaf.name, job_.watched));
     if (!job_.target.deletes) {
       const pg::HeapShape shape = pg::heap_shape(leaf.oid, job_.set_columns);
       const bool can = shape.heap && !shape.indexed && job_.record.leaf_blocks[i] >= short_table_blocks;
@@ -78,6 +79,10 @@ bool BlockWindows::at_leaf() {
   const std::size_t i = static_cast<std::size_t>(job.leaf) - 1;
   if (!leaf_ || leaf_->oid != job.leaves[i]) enter_leaf(i);
   const unsigned file = leaf_->name.empty() ? 0 : catalog::leaf_file(job.leaves[i]);
+  if (file != 0 && (generation_ != job_.generation || catalog::relation_name(leaf_->oid) != leaf_->name)) {
+    window_.reset();
+    enter_leaf(i);
+  }
   if (file == 0) {
     next_leaf(i);  // the partition was dropped: its rows are gone with it
     return false;
@@ -116,9 +121,8 @@ bool BlockWindows::batch() {
       }
     } else {
       job_.as_script([&] {
-        job.rows_done +=
-            static_cast<long long>(leaf_->whole->run({pg::RowId{static_cast<std::uint32_t>(job.next_block), 0},
-                                                      pg::RowId{static_cast<std::uint32_t>(window_end_), 0}}));
+        job.rows_done += job_.change(*leaf_->whole, {pg::RowId{static_cast<std::uint32_t>(job.next_block), 0},
+                                                     pg::RowId{static_cast<std::uint32_t>(window_end_), 0}});
       });
     }
   }
@@ -140,7 +144,7 @@ void BlockWindows::change_carefully(long long from, long long to) {
         long long changed = 0;
         job_.as_script_raw([&] {
           pg::run_statement("SET CONSTRAINTS ALL IMMEDIATE", false);
-          changed = static_cast<long long>(leaf_->rows->run({&part}));
+          changed = job_.change(*leaf_->rows, {&part});
         });
         job_.record.rows_done += changed;
       },
@@ -196,7 +200,7 @@ void BlockWindows::pass(long long to) {
   ++pass_;
   stuck_ = look.chosen == 0 && look.waiting > 0 ? stuck_ + 1 : 0;
   if (!ids_.empty()) {
-    job_.as_script([&] { job.rows_done += static_cast<long long>(leaf_->rows->run({&ids_})); });
+    job_.as_script([&] { job.rows_done += job_.change(*leaf_->rows, {&ids_}); });
   }
 }
 

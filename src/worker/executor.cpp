@@ -265,6 +265,7 @@ Outcome Executor::attempt(StepRecord& step, int number, Problem& problem) {
     problem = problem_of(e);
   }
   outcome.state = problem.state;
+  outcome.bad_row = step.kind == "backfill" && is_row_error(problem.state);
   const Action action = decide(outcome).action;
   if (action == Action::leave) return outcome;
   // Who was in the way? Asked after the fact: the holders are mostly still there.

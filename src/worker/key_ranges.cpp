@@ -17,7 +17,8 @@ constexpr long long careful_rows = 5000;
 
 void KeyRanges::prepare() {
   const bool first = job_.record.next_key.empty();
-  if (bound_ && first == first_) return;
+  if (bound_ && first == first_ && generation_ == job_.generation) return;
+  generation_ = job_.generation;
   first_ = first;
   bound_ = std::make_unique<pg::Prepared>(backfill::key_bound(job_.target, job_.key, first));
   change_ = std::make_unique<pg::Prepared>(backfill::key_batch(job_.target, job_.key, first));

@@ -30,6 +30,7 @@ class KeyRanges {
   bool move_on(const std::vector<std::string>& high, bool last);
 
   BackfillJob& job_;
+  int generation_ = 0;
   bool first_ = true;  ///< prepared for a range without a low end
   std::unique_ptr<pg::Prepared> bound_, change_;
 };

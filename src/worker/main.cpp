@@ -113,8 +113,12 @@ void record_failure(long long run_id, const catalog::Problem& p) {
   pg::in_transaction([&] {
     catalog::Problem problem = p;
     if (problem.hint.empty()) problem.hint = fmt::format("SELECT migration_resume({});", run_id);
-    catalog::set_run_state(run_id, "failed", problem, true);
-    catalog::log_event({run_id, "", 0, "failed", pg::current_role().name, -1, problem});
+    // A cancel may come before there is anything to cancel.
+    const catalog::RunWish wish = catalog::load_wish(run_id);
+    const bool cancel = p.state == "57014" && wish.desired == "cancel";
+    const char* const state = cancel ? "cancelled" : p.state == "57014" ? "paused" : "failed";
+    catalog::set_run_state(run_id, state, problem, p.state != "57014" || cancel);
+    catalog::log_event({run_id, "", 0, state, pg::current_role().name, -1, problem});
   });
 }
 

@@ -1,0 +1,22 @@
+// The options of a backfill, read and checked.
+//
+// What: lays the JSON text of migration_backfill's options over the defaults, and checks what only the server knows
+// (zones, timestamps, that an expression is one). Used where a revision is registered, where a backfill is asked for
+// and where its job is made, so that a mistake is told before anything runs. Needs a transaction.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "backfill/settings.hpp"
+#include "statement/statement.hpp"
+
+namespace migration {
+
+/// Errors: 22023 naming the option, 0A000 for what this version cannot do.
+backfill::Settings read_options(const backfill::Settings& base, const std::string& relation,
+                                const std::optional<std::string>& options);
+/// Checks the options of a script's migration_backfill() calls.
+void check_options(const std::vector<Statement>& statements);
+
+}  // namespace migration
