@@ -15,7 +15,7 @@ INSERT INTO call VALUES
   ('migration_cancel', 'SELECT migration_cancel()'), ('migration_check', 'SELECT * FROM migration_check()'), ('migration_current', 'SELECT * FROM migration_current()'),
   ('migration_downgrade', 'SELECT migration_downgrade(NULL)'), ('migration_export', 'SELECT migration_export(NULL)'), ('migration_grant', 'SELECT migration_grant(NULL, NULL)'),
   ('migration_heads', 'SELECT * FROM migration_heads()'), ('migration_history', 'SELECT * FROM migration_history()'), ('migration_log', 'SELECT * FROM migration_log()'), ('migration_merge', 'SELECT migration_merge(NULL)'),
-  ('migration_pause', 'SELECT migration_pause()'), ('migration_plan', 'SELECT * FROM migration_plan()'), ('migration_progress', 'SELECT * FROM migration_progress()'),
+  ('migration_pause', 'SELECT migration_pause()'), ('migration_plan', 'SELECT * FROM migration_plan()'), ('migration_quarantine', 'SELECT * FROM migration_quarantine()'), ('migration_retry_quarantine', 'SELECT migration_retry_quarantine(NULL)'), ('migration_progress', 'SELECT * FROM migration_progress()'),
   ('migration_register', 'SELECT migration_register(NULL, NULL, NULL, NULL)'), ('migration_resume', 'SELECT migration_resume()'), ('migration_revoke', 'SELECT migration_revoke(NULL)'),
   ('migration_runs', 'SELECT * FROM migration_runs()'), ('migration_show', 'SELECT * FROM migration_show(''heads'')'), ('migration_sql', 'SELECT migration_sql()'), ('migration_stamp', 'SELECT migration_stamp(NULL)'),
   ('migration_status', 'SELECT * FROM migration_status()'), ('migration_tune', 'SELECT migration_tune(NULL, NULL)'), ('migration_unregister', 'SELECT migration_unregister(NULL)'), ('migration_upgrade', 'SELECT migration_upgrade(NULL)'), ('migration_wait', 'SELECT migration_wait()');

@@ -152,11 +152,13 @@ MIGRATION_FUNCTION(migration_backfill) {
                          "SELECT relname FROM pg_class WHERE relkind = 'r';");
   }
   const std::string form = fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", literal(relation));
-  const std::string assignments = pg::required_text(fcinfo, 1, "assignments", form.c_str());
+  const std::string assignments = pg::text_argument(fcinfo, 1).value_or("");
   const auto condition = pg::text_argument(fcinfo, 2);
   const std::string options = json_argument(fcinfo, 3);
-  const backfill::Settings settings = read_options({}, relation, options);
-  std::string sql = fmt::format("UPDATE {} SET {}\n", relation, assignments);
+  const bool deletes = assignments.empty();
+  const backfill::Settings settings = read_options({}, relation, options, deletes);
+  std::string sql =
+      deletes ? fmt::format("DELETE FROM {}\n", relation) : fmt::format("UPDATE {} SET {}\n", relation, assignments);
   // No parentheses of ours: the condition must be one expression by itself.
   if (condition) sql += fmt::format("WHERE {}\n", *condition);
   std::vector<Statement> parsed = pg::parse_script(sql, "backfill", form);
@@ -198,8 +200,8 @@ MIGRATION_FUNCTION(migration_backfill) {
   // With options, as a script would have it: the step's text says all there is to know.
   step.statements = {options == "{}" ? sql
                                      : fmt::format("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
-                                                   literal(assignments), condition ? literal(*condition) : "NULL",
-                                                   literal(options))};
+                                                   deletes ? "NULL" : literal(assignments),
+                                                   condition ? literal(*condition) : "NULL", literal(options))};
   step.script_path = pg::get_setting("search_path");
   step.completes = true;
   catalog::insert_run(run, {step});

@@ -11,6 +11,7 @@
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
+#include "run/decision.hpp"
 #include "worker/executor.hpp"
 #include "worker/planning.hpp"
 
@@ -90,7 +91,8 @@ class Narrator {
     throw MigrationError(sqlstate::run_not_finished, fmt::format("run {} was interrupted", run.run_id),
                          "Its worker process has ended. Finished steps stay done.", resume);
   }
-  if (run.state == "failed") {
+  // Paused because of a row: the row's own error says more than that it is paused.
+  if (run.state == "failed" || (run.state == "paused" && is_row_error(run.problem.state))) {
     const std::string state = run.problem.state.size() == 5 ? run.problem.state : std::string(sqlstate::step_failed);
     throw MigrationError(state, run.problem.message, run.problem.detail,
                          run.problem.hint.empty() ? resume : run.problem.hint);

@@ -148,7 +148,9 @@ std::string relation_name(const Piece& piece, const std::string& text) {
 
 /// The UPDATE that a backfill amounts to, for its columns and tests; also proves that the texts parse.
 void describe_backfilled(const Piece& piece, Statement& out) {
-  std::string text = fmt::format("UPDATE {} SET {}\n", out.backfill->relation, out.backfill->assignments);
+  bool const deletes = out.backfill->assignments.empty();
+  std::string text = deletes ? fmt::format("DELETE FROM {}\n", out.backfill->relation)
+                             : fmt::format("UPDATE {} SET {}\n", out.backfill->relation, out.backfill->assignments);
   if (out.backfill->condition) text += fmt::format("WHERE {}\n", *out.backfill->condition);
   std::vector<Piece> pieces;
   Scan scanned;
@@ -160,13 +162,14 @@ void describe_backfilled(const Piece& piece, Statement& out) {
     throw unfit("42601", fmt::format("assignments or condition of migration_backfill(): {}", e.message()),
                 piece.first->start);
   }
-  if (pieces.size() != 1 || nodeTag(pieces[0].node) != T_UpdateStmt)
+  if (pieces.size() != 1 || nodeTag(pieces[0].node) != (deletes ? T_DeleteStmt : T_UpdateStmt))
     throw unfit("42601", "assignments or condition of migration_backfill() are more than one expression each",
                 piece.first->start);
   Statement update;
   describe_row_change(pieces[0], update);
   if (update.change->condition.empty() == out.backfill->condition.has_value() ||
-      reinterpret_cast<UpdateStmt*>(pieces[0].node)->fromClause != nullptr)
+      (deletes ? reinterpret_cast<DeleteStmt*>(pieces[0].node)->usingClause
+               : reinterpret_cast<UpdateStmt*>(pieces[0].node)->fromClause) != nullptr)
     throw unfit("42601", "assignments of migration_backfill() contain a clause of their own", piece.first->start);
   // The slices end with a token, so a comment at the end cannot swallow what is put behind them.
   out.backfill->assignments = update.change->assignments;
@@ -287,11 +290,11 @@ bool describe_backfill_call(const Piece& piece, SelectStmt* select, Statement& o
   std::optional<std::string> values[4];
   for (size_t i = 0; i < 4; ++i)
     if (given[i] != nullptr) values[i] = constant(piece, given[i]);
-  if (!values[0] || !values[1])
-    throw unfit(sqlstate::null_not_allowed, "migration_backfill() needs a table and assignments", location);
+  if (!values[0]) throw unfit(sqlstate::null_not_allowed, "migration_backfill() needs a table", location);
   BackfillCall& backfill = out.backfill.emplace();
   backfill.relation = out.relation = relation_name(piece, *values[0]);
-  backfill.assignments = *values[1];
+  // None: rows are deleted. The options have to say so, too.
+  backfill.assignments = values[1].value_or("");
   backfill.condition = values[2];
   backfill.options = values[3];
   describe_backfilled(piece, out);

@@ -1,10 +1,13 @@
 // Cutting scripts into steps; see plan.hpp.
 #include "plan/plan.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <unordered_set>
 
+#include "backfill/batch.hpp"
 #include "statement/error.hpp"
 
 namespace migration {
@@ -108,15 +111,19 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
   if (wish == "keyset") {
     const CursorDecision key = by_key(change, facts);
     if (key.choice == CursorChoice::keyset) return key;
-    throw MigrationError(sqlstate::feature_not_supported, "cursor keyset is not possible here",
-                         "It needs a unique key of columns that are NOT NULL and that the backfill does not change.");
+    throw MigrationError(
+        sqlstate::feature_not_supported, "cursor keyset is not possible here",
+        "It needs a unique key of columns that are NOT NULL and that the backfill does not change.",
+        fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
   }
   CursorDecision decision = by_rule(change, facts);
   if (wish == "ctid" && decision.choice != CursorChoice::ctid) {
     if (change.condition.empty()) {
-      throw MigrationError(sqlstate::feature_not_supported, "cursor ctid needs a condition",
-                           "By blocks a row may be met twice: only a condition that a changed row no longer meets "
-                           "keeps it from being changed twice.");
+      throw MigrationError(
+          sqlstate::feature_not_supported, "cursor ctid needs a condition",
+          "By blocks a row may be met twice: only a condition that a changed row no longer meets "
+          "keeps it from being changed twice.",
+          fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
     }
     decision = {CursorChoice::ctid, "batches by blocks, as asked", true};
   }

@@ -34,7 +34,8 @@ RowChange change_of(const Statement& s) {
   // SELECT migration_backfill(...): put together as the UPDATE it stands for and parsed as that, so that the texts can
   // be nothing but a SET list and a condition.
   const BackfillCall& call = *s.backfill;
-  std::string sql = fmt::format("UPDATE {} SET {}\n", call.relation, call.assignments);
+  std::string sql = call.assignments.empty() ? fmt::format("DELETE FROM {}\n", call.relation)
+                                             : fmt::format("UPDATE {} SET {}\n", call.relation, call.assignments);
   if (call.condition) sql += fmt::format("WHERE (\n{}\n)", *call.condition);
   std::vector<Statement> parsed = pg::parse_script(sql, "backfill");
   if (parsed.size() != 1 || !parsed[0].change || !parsed[0].change->simple) {
@@ -92,8 +93,10 @@ void BackfillJob::load() {
   std::vector<Statement> statements = parse_step(step);
   if (statements.size() != 1) throw MigrationError(sqlstate::data_corrupted, "a backfill step holds one statement");
   const RowChange change = change_of(statements[0]);
-  settings = read_options(Pace::base_of(run), change.relation,
-                          statements[0].backfill ? statements[0].backfill->options : std::nullopt);
+  settings = Pace::base_of(run);
+  if (const auto& call = statements[0].backfill) {
+    settings = read_options(settings, change.relation, call->options, call->assignments.empty());
+  }
   for (const std::string& column : change.set_columns) set_columns.push_back(unquoted(column));
   if (step.job_id) {
     auto stored = catalog::load_job(*step.job_id);
@@ -315,14 +318,14 @@ std::optional<std::string> BackfillJob::image_of(const std::string& relation, co
 
 void BackfillJob::set_aside(const std::string& relation, const std::vector<std::string>& values,
                             const std::string& row_id, const pg::PgError& error) {
-  std::string name = fmt::format("The row at ctid {} of table {} fails.", row_id, relation);
+  std::string name = fmt::format("(row at ctid {} of table {})", row_id, relation);
   if (!values.empty()) {
     std::string columns, texts;
     for (std::size_t i = 0; i < values.size(); ++i) {
       columns += (i == 0 ? "" : ", ") + key[i].name;
       texts += (i == 0 ? "" : ", ") + values[i];
     }
-    name = fmt::format("The row with key ({}) = ({}) of table {} fails.", columns, texts, relation);
+    name = fmt::format("(row with key ({}) = ({}) of table {})", columns, texts, relation);
   }
   catalog::BadRow bad{record.job_id, relation,       values, row_id, image_of(relation, values, row_id),
                       error.state(), error.message()};
@@ -331,10 +334,12 @@ void BackfillJob::set_aside(const std::string& relation, const std::vector<std::
     const std::string more =
         settings.max_errors == 0
             ? std::string()
-            : fmt::format(" {} rows have been set aside, max_errors allows no more.", record.quarantined);
-    throw failure(error, name + more + " The batch was rolled back; the batches before it are done.",
-                  fmt::format("SELECT migration_resume({});\nSELECT migration_tune({}, '{{\"max_errors\": {}}}');",
-                              run.run_id, run.run_id, std::max(100LL, settings.max_errors * 10)));
+            : fmt::format("{} rows have been set aside, max_errors allows no more. ", record.quarantined);
+    const MigrationError told = failure(error, more + "The batch was rolled back; the batches before it are done.", "");
+    throw MigrationError(
+        told.state(), fmt::format("{} {}", told.message(), name), told.detail(),
+        fmt::format("SELECT migration_resume({});\nSELECT migration_tune({}, '{{\"max_errors\": {}}}');", run.run_id,
+                    run.run_id, std::max(100LL, settings.max_errors * 10)));
   }
   catalog::set_aside(bad);
   if (known) return;

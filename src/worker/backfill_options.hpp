@@ -13,9 +13,10 @@
 
 namespace migration {
 
-/// Errors: 22023 naming the option, 0A000 for what this version cannot do.
+/// `deletes`: there are no assignments. Errors: 22023 naming the option, 22004 (no assignments, and no delete asked
+/// for), 0A000 for what this version cannot do.
 backfill::Settings read_options(const backfill::Settings& base, const std::string& relation,
-                                const std::optional<std::string>& options);
+                                const std::optional<std::string>& options, bool deletes);
 /// Checks the options of a script's migration_backfill() calls.
 void check_options(const std::vector<Statement>& statements);
 

@@ -218,9 +218,12 @@ Executor::StepEnd Executor::run_step(StepRecord step) {
       case Action::pause:
         // Cancelled, by the one who asked for more than a pause?
         if (stop_if_wanted()) return StepEnd::stopped;
-        problem.message = fmt::format("paused in step {} of revision \"{}\": {}: {}", step.step, step.revision,
+        problem.message = fmt::format("paused in step {}{}: {}: {}", step.step,
+                                      step.revision.empty() ? "" : fmt::format(" of revision \"{}\"", step.revision),
                                       decision.reason, problem.message);
-        problem.hint = fmt::format("SELECT migration_resume({});", run_.run_id);
+        if (problem.hint.empty() || !outcome.bad_row) {
+          problem.hint = fmt::format("SELECT migration_resume({});", run_.run_id);
+        }
         stop("paused", problem, step.step, step.revision);
         return StepEnd::stopped;
       case Action::retry: {

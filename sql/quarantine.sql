@@ -1,0 +1,91 @@
+-- Rows that a backfill cannot change: found, set aside, tried again.
+SET client_min_messages = warning;
+DROP EXTENSION migration_ext CASCADE;
+CREATE EXTENSION migration_ext;
+CREATE TABLE q (id int PRIMARY KEY, a text, n int, k int NOT NULL DEFAULT 0);
+INSERT INTO q SELECT i, CASE WHEN i IN (7, 500, 1500) THEN 'bad' ELSE i::text END FROM generate_series(1, 2000) i;
+-- Waits for the end of a run that may not succeed.
+CREATE FUNCTION pg_temp.ended(run bigint, OUT state text, OUT message text, OUT hint text) LANGUAGE plpgsql AS $$
+BEGIN
+  FOR i IN 1 .. 3000 LOOP
+    SELECT r.state, regexp_replace(r.message, 'ctid \(\d+,\d+\)', 'ctid (B,O)'), replace(r.hint, run::text, 'N')
+      INTO state, message, hint FROM migration_ext.run r WHERE run_id = run;
+    EXIT WHEN state NOT IN ('queued', 'running');
+    PERFORM pg_sleep(0.02);
+  END LOOP;
+END $$;
+-- Up to max_errors of them the job goes on.
+SELECT migration_backfill('q', 'n = a::int', 'n IS NULL', '{"max_errors": 10}') AS run \gset
+SELECT migration_wait(:run, '60 s');
+SELECT max(job_id) AS job FROM (SELECT job AS job_id FROM migration_quarantine()) j \gset
+SELECT relation, key, row_id, image, sqlstate, message FROM migration_quarantine(:job);
+SELECT id FROM q WHERE n IS NULL ORDER BY id;
+SELECT event, sqlstate, message, detail FROM migration_log(:run) WHERE event = 'quarantined' ORDER BY event_id;
+-- Tried again: nothing has been mended, then two are.
+SELECT migration_retry_quarantine(:job);
+UPDATE q SET a = id::text WHERE a = 'bad' AND id < 1000;
+SELECT migration_retry_quarantine(:job);
+SELECT id FROM q WHERE n IS NULL;
+UPDATE q SET a = id::text WHERE a = 'bad';
+SELECT migration_retry_quarantine(:job);
+SELECT count(*) FROM migration_quarantine();
+SELECT count(*) FROM q WHERE n IS DISTINCT FROM id;
+-- By default the first one stops it; it says which row that was, and how to go on.
+UPDATE q SET n = NULL;
+UPDATE q SET a = 'x' WHERE id = 1234;
+SELECT migration_backfill('q', 'n = a::int', 'n IS NULL') AS run \gset
+SELECT * FROM pg_temp.ended(:run) \gx
+SELECT migration_tune(:run, '{"max_errors": 5}') -> 'max_errors' AS max_errors;
+SELECT migration_resume(:run);
+SELECT migration_wait(:run, '60 s');
+SELECT id FROM q WHERE n IS NULL;
+-- By key: every other row exactly once, also in the second half of a failed batch, and those set aside once, later.
+UPDATE q SET a = id::text, n = id;
+UPDATE q SET a = 'z' WHERE id IN (1, 1000, 2000);
+SELECT migration_backfill('q', 'k = k + 1 + a::int * 0', NULL, '{"max_errors": 5}') AS run \gset
+SELECT migration_wait(:run, '60 s');
+SELECT max(job) AS job FROM migration_quarantine() \gset
+SELECT relation, key, row_id, image ->> 'a' AS a, sqlstate FROM migration_quarantine(:job) ORDER BY key[1]::int;
+SELECT k, count(*) FROM q GROUP BY k ORDER BY k;
+UPDATE q SET a = id::text;
+SELECT migration_retry_quarantine(:job), migration_retry_quarantine(:job);
+SELECT k, count(*) FROM q GROUP BY k ORDER BY k;
+-- A constraint that is checked at the end of the transaction counts, too.
+CREATE TABLE owner_of (id int PRIMARY KEY);
+INSERT INTO owner_of VALUES (0), (1), (2);
+ALTER TABLE q ADD o int DEFAULT 0 REFERENCES owner_of DEFERRABLE INITIALLY DEFERRED;
+SELECT migration_backfill('q', 'o = CASE WHEN id = 42 THEN 3 ELSE 1 END', 'o = 0', '{"max_errors": 1}') AS run \gset
+SELECT migration_wait(:run, '60 s');
+SELECT o, count(*) FROM q GROUP BY o ORDER BY o;
+SELECT sqlstate, image ->> 'id' AS id FROM migration_quarantine() WHERE image ->> 'id' = '42';
+-- Purging leaves what others refer to.
+CREATE TABLE p (id int PRIMARY KEY);
+INSERT INTO p SELECT generate_series(1, 300);
+CREATE TABLE c (p int REFERENCES p);
+INSERT INTO c VALUES (5), (250);
+SELECT migration_register('purge', 'purge', NULL, $$SELECT migration_backfill('p', NULL, 'id > 1', '{"action": "delete", "max_errors": 2}')$$, 'irreversible');
+SELECT step, kind, statement, note FROM migration_plan('purge');
+SELECT migration_upgrade('purge') AS run \gset
+SELECT id FROM p ORDER BY id;
+SELECT sqlstate, image FROM migration_quarantine() WHERE relation = 'public.p' ORDER BY image ->> 'id';
+-- Wrong arguments.
+SELECT migration_retry_quarantine(NULL);
+SELECT migration_retry_quarantine(-1);
+-- A changed row that still meets the condition is never met twice.
+SELECT migration_backfill('q', 'k = k + 1', 'k > 0', '{"cursor": "ctid"}') AS run \gset
+SELECT * FROM pg_temp.ended(:run) \gx
+SELECT k, count(*) FROM q GROUP BY k ORDER BY k;
+SELECT migration_cancel(:run);
+-- Options.
+SELECT migration_backfill('q', 'k = 1', NULL, '{"foo": 1}');
+SELECT migration_backfill('q', 'k = 1', NULL, '{"cursor": "ctid"}');
+SELECT migration_backfill('q', 'k = 1', NULL, '{"workers": "banana"}');
+SELECT migration_backfill('q', 'k = 1', NULL, '{"action": "copy", "into": "p"}');
+SELECT migration_register('o', 'options', NULL, $$SELECT migration_backfill('q', 'k = 1', NULL, '{"batch_target": -1}')$$);
+SELECT migration_backfill('q', NULL, 'k = 1');
+SELECT migration_backfill('q', 'k = 1', NULL, '{"action": "delete"}');
+SELECT migration_stamp('base', purge => true);
+SELECT migration_unregister('purge');
+DROP TABLE c, p, q, owner_of;
+DROP EXTENSION migration_ext CASCADE;
+CREATE EXTENSION migration_ext;
