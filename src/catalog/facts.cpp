@@ -139,7 +139,8 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
     if (!rows.empty()) operators = pg::parse_array(rows[0][1]);
     if (operators.size() != 3) {
       throw MigrationError(sqlstate::undefined_object, fmt::format("column {} has no order to go by", column),
-                           "A backfill by key needs a column with a default btree operator class.");
+                           "A backfill by key needs a column with a default btree operator class.",
+                           "SELECT opcname, opcintype::regtype FROM pg_opclass WHERE opcdefault;");
     }
     key.push_back({column, pg::text_or_empty(rows[0][0]), operators[0], operators[1], operators[2]});
   }

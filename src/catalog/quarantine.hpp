@@ -15,10 +15,10 @@ namespace migration::catalog {
 
 struct BadRow {
   long long job_id = 0;
-  std::string relation;                ///< table or partition, qualified, quoted
-  std::vector<std::string> key;        ///< texts of the key columns; empty when the job goes by blocks
-  std::string row_id;                  ///< ctid when it failed; empty when the job goes by key
-  std::optional<std::string> image;    ///< the row as JSON; nothing when it could not be written as that
+  std::string relation;              ///< table or partition, qualified, quoted
+  std::vector<std::string> key;      ///< texts of the key columns; empty when the job goes by blocks
+  std::string row_id;                ///< ctid when it failed; empty when the job goes by key
+  std::optional<std::string> image;  ///< the row as JSON; nothing when it could not be written as that
   std::string sqlstate, message;
 };
 

@@ -75,13 +75,13 @@ Rows progress_rows(long long run_id, int owner_pid) {
 
 std::vector<std::string> functions_of_level(const std::string& level) {
   // Each level holds the ones before it, except that operators need not be authors.
-  static const std::vector<std::string> reader = {"migration_export", "migration_plan", "migration_sql",
-                                                  "migration_show",   "migration_runs", "migration_log",
+  static const std::vector<std::string> reader = {"migration_export",    "migration_plan", "migration_sql",
+                                                  "migration_show",      "migration_runs", "migration_log",
                                                   "migration_quarantine"};
   static const std::vector<std::string> author = {"migration_register", "migration_unregister", "migration_merge"};
-  static const std::vector<std::string> operator_ = {"migration_upgrade", "migration_downgrade", "migration_pause",
-                                                     "migration_resume",  "migration_cancel",    "migration_backfill",
-                                                     "migration_tune",    "migration_retry_quarantine"};
+  static const std::vector<std::string> operator_ = {
+      "migration_upgrade", "migration_downgrade", "migration_pause", "migration_resume",
+      "migration_cancel",  "migration_backfill",  "migration_tune",  "migration_retry_quarantine"};
   static const std::vector<std::string> admin = {"migration_stamp", "migration_approve"};
   std::vector<std::string> names = reader;
   const auto add = [&](const std::vector<std::string>& more) { names.insert(names.end(), more.begin(), more.end()); };

@@ -80,8 +80,8 @@ struct RowChange {
   std::vector<std::string> set_columns;  ///< quoted
   std::string condition;                 ///< text after WHERE; empty when none
   std::vector<std::string> null_tests;   ///< columns c with a top-level conjunct `c IS NULL`
-  bool reads_own = false;       ///< an assigned value depends on an assigned column: n = n + 1
-  bool tests_own = false;       ///< the condition depends on an assigned column: c IS DISTINCT FROM lower(d)
+  bool reads_own = false;                ///< an assigned value depends on an assigned column: n = n + 1
+  bool tests_own = false;                ///< the condition depends on an assigned column: c IS DISTINCT FROM lower(d)
   bool simple = false;          ///< no FROM/USING, no WITH, no RETURNING, no sub-select, no ONLY: may run in batches
   bool volatile_marks = false;  ///< CURRENT OF, or anything else that batching would change
 };

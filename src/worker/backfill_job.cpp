@@ -40,7 +40,8 @@ RowChange change_of(const Statement& s) {
   std::vector<Statement> parsed = pg::parse_script(sql, "backfill");
   if (parsed.size() != 1 || !parsed[0].change || !parsed[0].change->simple) {
     throw MigrationError(sqlstate::feature_not_supported, "a backfill takes one table, a SET list and one condition",
-                         "Sub-selects, FROM and several statements are not possible here.");
+                         "Sub-selects, FROM and several statements are not possible here.",
+                         "SELECT migration_backfill('my_table', 'c = 1', 'c IS NULL');");
   }
   return *parsed[0].change;
 }
@@ -188,13 +189,15 @@ void BackfillJob::create(const RowChange& change) {
     facts = catalog::relation_facts(change.relation);
   }
   if (relation == 0) {
-    throw MigrationError(sqlstate::undefined_table, fmt::format("table {} does not exist", change.relation));
+    throw MigrationError(sqlstate::undefined_table, fmt::format("table {} does not exist", change.relation), {},
+                         fmt::format("SELECT migration_resume({});", run.run_id));
   }
   if (!settings.key.empty()) {
     facts.key_columns = catalog::unique_key(relation, settings.key);
     if (facts.key_columns.empty()) {
       throw MigrationError(sqlstate::feature_not_supported, "the columns of option \"key\" are no unique key",
-                           "It takes the columns of a valid unique btree index, all of them NOT NULL.");
+                           "It takes the columns of a valid unique btree index, all of them NOT NULL.",
+                           fmt::format("SELECT migration_cancel({});", run.run_id));
     }
   }
   CursorDecision decision = choose_cursor(change, facts, settings.cursor);

@@ -15,7 +15,9 @@
 #include "backfill/batch.hpp"
 #include "catalog/jobs.hpp"
 #include "pg/lock.hpp"
+#include "pg/portal.hpp"
 #include "pg/process.hpp"
+#include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
 #include "pg/watchdog.hpp"
@@ -66,6 +68,9 @@ class Backfill {
       job_.settings = pace_->settings();
       more = batch_or_rows();
       pg::crash_point("backfill:batch", job_.step.step);
+      if (by_blocks() && more) {
+        if (const std::string table = blocks_.due_for_vacuum(); !table.empty()) vacuum(table);
+      }
       if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
     }
     pg::in_transaction([&] {
@@ -80,6 +85,23 @@ class Backfill {
 
  private:
   bool by_blocks() const { return job_.record.cursor_kind == "ctid"; }
+
+  /// So that what later windows move finds the room of the row versions that earlier ones left dead. A failure (a lock
+  /// that was not to be had) costs nothing but that room.
+  void vacuum(const std::string& table) {
+    try {
+      pg::start_transaction();
+      pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
+      pg::report_activity(
+          fmt::format("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
+      pg::run_statement(fmt::format("VACUUM (TRUNCATE off, SKIP_LOCKED on) {}", table), true);
+      pg::commit_transaction();
+    } catch (const pg::PgError& e) {
+      pg::abort_transaction();
+      if (e.state().starts_with("57")) throw;
+    }
+    pg::in_transaction([] { pg::set_session("lock_timeout", "0"); });
+  }
 
   void tell_quarantined() {
     if (job_.record.quarantined == 0) return;
@@ -128,6 +150,7 @@ class Backfill {
     pg::report_activity(fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
     job_.hold_table();
+    pg::set_local("synchronous_commit", job_.settings.synchronous_commit);
     const bool more = careful ? (by_blocks() ? blocks_.careful_batch() : keys_.careful_batch())
                               : (by_blocks() ? blocks_.batch() : keys_.batch());
     ++record.batches;

@@ -22,6 +22,9 @@ constexpr long long window_blocks = 8192;
 constexpr long long short_table_blocks = 16;
 /// Window in which bad rows are looked for.
 constexpr long long careful_blocks = 64;
+/// Automatic VACUUM: of tables of 128 MB and more, after each quarter.
+constexpr long long worth_vacuum_blocks = 16384;
+constexpr int automatic_percent = 25;
 constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 
 }  // namespace
@@ -44,6 +47,7 @@ void BlockWindows::enter_leaf(std::size_t i) {
     }
   }
   stayed_ = left_ = 0;
+  if (!leaf_ || leaf_->oid != leaf.oid) vacuumed_ = job_.record.next_block;
   leaf_ = std::move(leaf);
 }
 
@@ -243,6 +247,18 @@ void BlockWindows::measured(long long blocks) {
   if (window_) return;
   job_.record.batch_size = proposed_;
   proposed_ = 0;
+}
+
+std::string BlockWindows::due_for_vacuum() {
+  if (!leaf_ || window_ || !leaves_left()) return {};
+  const catalog::JobRecord& job = job_.record;
+  const long long blocks = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
+  int percent = job_.settings.vacuum;
+  // By itself only where nothing else frees room: without passes, and where it is worth a look at all indexes.
+  if (percent < 0) percent = leaf_->passes > 1 || blocks < worth_vacuum_blocks ? 0 : automatic_percent;
+  if (percent == 0 || (job.next_block - vacuumed_) * 100 < blocks * percent) return {};
+  vacuumed_ = job.next_block;
+  return leaf_->name;
 }
 
 int BlockWindows::pause_ms() {

@@ -39,6 +39,8 @@ class BlockWindows {
   /// When the transaction of batch() has committed: how long to wait before the next one, because dead rows cannot be
   /// pruned yet; nothing is held meanwhile.
   int pause_ms();
+  /// The leaf in work when it is time to vacuum it (setting `vacuum`), else empty.
+  std::string due_for_vacuum();
   /// The current window has to be looked at again (its transaction failed).
   void forget() { window_.reset(); }
 
@@ -67,6 +69,7 @@ class BlockWindows {
   std::optional<pg::Window> window_;
   std::vector<pg::RowId> ids_;
   long long window_end_ = 0;
+  long long vacuumed_ = 0;  ///< block of the leaf up to which it has been vacuumed
   int pass_ = 0;
   int wanted_passes_ = 0;  ///< the setting that leaf_ was entered with
   int generation_ = 0;
