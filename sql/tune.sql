@@ -20,13 +20,13 @@ SELECT migration_tune(NULL, NULL) = migration_tune(NULL, '{}') AS null_looks_too
 -- Accepted: as text or number, units, whatever the case; and how it is written back.
 SELECT sql, mtest.try(format('SELECT pg_temp.tune(%L)', sql)) FROM unnest(ARRAY[
   '{"batch_target": 50}', '{"batch_target": "1500 ms"}', '{"batch_target": "1h"}', '{"max_batch_rows": 5000}', '{"max_batch_wal": "1.5 mb"}', '{"passes": 24}', '{"passes": "off"}',
-  '{"window_blocks": 500}', '{"vacuum": "20%"}', '{"workers": "4"}', '{"synchronous_commit": "OFF"}', '{"max_errors": 100}', '{"priority": -5}',
+  '{"window_blocks": 500}', '{"vacuum": "20%"}', '{"workers": "1"}', '{"synchronous_commit": "OFF"}', '{"max_errors": 100}', '{"priority": -5}',
   '{"max_lag": "1GB", "max_lag_time": "10s", "max_slot_retention": "off", "max_archive_backlog": 10}', '{"max_wal_rate": "20MB", "max_active": 16, "max_waiters": 3}',
   '{"autovacuum": "yield", "max_xmin_age": "00:10:00", "max_size": "1TB"}', '{"check": "a < 1"}', '{"throttle": true}', '{"throttle": "no"}',
   '{"window": "22:00-05:00 europe/berlin"}', '{"window": "Mon-Fri 22:00-05:00, Sat 00:00-24:00 UTC"}', '{"start_at": "2030-01-31 22:00 Europe/Berlin"}', '{"every": "1 day"}', '{"every": "1h 30min"}']) sql;
 -- What has been given stays, null puts back what the run was made with, the others are untouched.
 SELECT tuned FROM migration_ext.run ORDER BY run_id DESC LIMIT 1;
-SELECT pg_temp.tune('{"batch_target": null, "window": null, "max_lag": null, "max_wal_rate": null, "check": null, "workers": 2, "start_at": null, "every": null}');
+SELECT pg_temp.tune('{"batch_target": null, "window": null, "max_lag": null, "max_wal_rate": null, "check": null, "workers": 1, "start_at": null, "every": null}');
 SELECT tuned FROM migration_ext.run ORDER BY run_id DESC LIMIT 1;
 SET LOCAL migration_ext.batch_target = '7s';
 SELECT pg_temp.tune('{"batch_target": null}') AS what_the_run_was_made_with;
@@ -48,7 +48,7 @@ SELECT mtest.state('SELECT migration_tune(NULL, ''{}'')'), mtest.state('SELECT m
 RESET ROLE;
 -- A run that has ended has nothing to tune.
 SELECT migration_cancel();
-SELECT replace(mtest.try(format('SELECT migration_tune(%s, ''{"workers": 2}'')', run_id)), run_id::text, 'N') FROM migration_ext.run ORDER BY run_id DESC LIMIT 1;
+SELECT replace(mtest.try(format('SELECT migration_tune(%s, ''{"priority": 2}'')', run_id)), run_id::text, 'N') FROM migration_ext.run ORDER BY run_id DESC LIMIT 1;
 ROLLBACK;
 -- A paused run can be tuned.
 BEGIN;

@@ -102,6 +102,14 @@ void replace_tables(const JobRecord& j) {
        sql_int(j.blocks_total)});
 }
 
+void use_keys(const JobRecord& j) {
+  Scope scope;
+  pg::query(
+      "UPDATE migration_ext.job SET cursor_kind = 'keyset', key_columns = $2::text[], end_key = $3::text[], next_key = "
+      "NULL, leaf = 1, next_block = 0, batch_size = $4::bigint WHERE job_id = $1::bigint",
+      {sql_int(j.job_id), sql_array(j.key_columns), sql_array(j.end_key), sql_int(j.batch_size)});
+}
+
 void claim_job(long long job_id, long long epoch) {
   Scope scope;
   pg::query(

@@ -31,6 +31,8 @@ long long insert_job(const JobRecord& job);
 std::optional<JobRecord> load_job(long long job_id);
 /// Writes table, leaves and block cursor anew (a job that came from another database).
 void replace_tables(const JobRecord& job);
+/// Writes the cursor anew, as one by key.
+void use_keys(const JobRecord& job);
 void claim_job(long long job_id, long long epoch);
 /// Moves the cursor. False when another owner has the job.
 bool advance_job(const JobRecord& job, long long epoch, double busy_ms);

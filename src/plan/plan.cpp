@@ -87,12 +87,13 @@ CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
   if (fills && !change.reads_own) {
     return {CursorChoice::ctid, "batches by blocks: a filled row no longer meets the condition"};
   }
-  const CursorDecision key = by_key(change, facts);
-  if (change.tests_own && (!change.reads_own || key.choice == CursorChoice::none)) {
+  // Blocks before keys also when a second time would do harm: no batch lets that happen, and a last look at all rows
+  // finds those whose key has changed under the backfill.
+  if (change.tests_own) {
     return {CursorChoice::ctid, "batches by blocks, if a sample shows that a changed row no longer meets the condition",
             true};
   }
-  return key;
+  return by_key(change, facts);
 }
 
 }  // namespace

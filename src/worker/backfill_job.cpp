@@ -112,8 +112,8 @@ void BackfillJob::load() {
   if (target.relation.empty()) refuse_gone();
   // What blocks may meet twice is watched, unless a second time is harmless by its form.
   const bool harmless = !change.reads_own && !change.null_tests.empty();
-  watched = record.action != "delete" && record.cursor_kind == "ctid" && !harmless;
-  sweeps_keys = record.cursor_kind == "keyset" && change.tests_own && !change.reads_own;
+  watched = !whole && record.action != "delete" && record.cursor_kind == "ctid" && !harmless;
+  sweeps_keys = !whole && record.cursor_kind == "keyset" && change.tests_own && !change.reads_own;
   if (!record.key_columns.empty()) key = catalog::key_of(record.relation_oid, record.key_columns);
 }
 
@@ -152,6 +152,7 @@ long long BackfillJob::change(pg::Prepared& statement, const std::vector<pg::Par
   std::uint64_t marked = 0;
   const auto rows = static_cast<long long>(statement.run(parameters, marked));
   if (marked == 0) return rows;
+  met_again = true;
   throw MigrationError(sqlstate::feature_not_supported,
                        fmt::format("changed rows of table {} still meet the condition", target.relation),
                        fmt::format("{} of {} rows of the batch: met again, they would be changed twice. The batch was "
@@ -209,6 +210,7 @@ void BackfillJob::create(const RowChange& change) {
     }
     RowChange plain = change;
     plain.tests_own = false;
+    plain.null_tests.clear();
     decision = choose_cursor(plain, facts, settings.cursor);
   }
   record.run_id = run.run_id;
@@ -225,16 +227,7 @@ void BackfillJob::create(const RowChange& change) {
   record.rows_total = std::max(0LL, facts.rows);
   set_leaves(record, relation);
   if (decision.choice == CursorChoice::keyset) {
-    record.key_columns = facts.key_columns;
-    record.batch_size = first_rows;
-    const backfill::Target named{false, catalog::relation_name(relation), record.alias, "", ""};
-    pg::Prepared last(backfill::last_key(named, catalog::key_of(relation, record.key_columns)));
-    std::vector<std::vector<std::string>> rows;
-    as_script([&] {
-      plain_keys();
-      last.run({}, rows);
-    });
-    if (!rows.empty()) record.end_key = rows[0];
+    use_keys(facts.key_columns);
   } else {
     record.batch_size = first_blocks;
   }
@@ -242,6 +235,43 @@ void BackfillJob::create(const RowChange& change) {
   record.leaf = 1;
   catalog::set_step_job(run.run_id, step.step, record.job_id);
   step.job_id = record.job_id;
+}
+
+void BackfillJob::use_keys(const std::vector<std::string>& columns) {
+  record.cursor_kind = "keyset";
+  record.key_columns = columns;
+  record.batch_size = first_rows;
+  record.next_key.clear();
+  record.end_key.clear();
+  const backfill::Target named{false, catalog::relation_name(record.relation_oid), record.alias, "", ""};
+  pg::Prepared last(backfill::last_key(named, catalog::key_of(record.relation_oid, columns)));
+  std::vector<std::vector<std::string>> rows;
+  as_script([&] {
+    plain_keys();
+    last.run({}, rows);
+  });
+  if (!rows.empty()) record.end_key = rows[0];
+}
+
+bool BackfillJob::switch_to_keys() {
+  if (settings.cursor == "ctid") return false;
+  RelationFacts facts;
+  {
+    pg::SettingsFrame frame;
+    enter_script();
+    facts = catalog::relation_facts(record.relation);
+  }
+  RowChange plain = change_of(parse_step(step)[0]);
+  plain.tests_own = false;
+  plain.null_tests.clear();
+  if (choose_cursor(plain, facts).choice != CursorChoice::keyset) return false;
+  use_keys(facts.key_columns);
+  key = catalog::key_of(record.relation_oid, record.key_columns);
+  watched = false;
+  catalog::use_keys(record);
+  pg::report(NOTICE, "00000",
+             fmt::format("table {}: changed rows still meet the condition, going on by key", target.relation));
+  return true;
 }
 
 /// Changes a few rows and takes that back: does none of them meet the condition any more?

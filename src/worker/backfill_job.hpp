@@ -37,6 +37,9 @@ class BackfillJob {
   /// At the start of each batch's transaction: locks the table as its statements do and looks whether it is still the
   /// one the job was made for. Errors: 42P01 (gone), 55000 (a column's type has changed), 55P03.
   void hold_table();
+  /// After met_again, in a transaction of its own: goes on by key, from the start: rows changed so far no longer meet
+  /// the condition, the others are met once. False when there is no key to go by.
+  bool switch_to_keys();
   /// The same with the server's own errors, for use in a subtransaction.
   void as_script_raw(const std::function<void()>& f);
   /// Takes note of a row that fails; `key` or `row_id` says which. Errors: the row's own, naming it, when more rows
@@ -56,6 +59,7 @@ class BackfillJob {
   backfill::Key key;                     ///< of a keyset cursor
   std::vector<std::string> set_columns;  ///< unquoted
   int generation = 0;                    ///< counts renames of the table: texts made before are of no use
+  bool met_again = false;                ///< a watched row still met the condition; its batch was rolled back
   bool watched = false;                  ///< each batch shows that its rows no longer meet the condition
   bool sweeps_keys = false;              ///< by key, and a last look at all rows does no harm
   bool whole = false;                    ///< runs as one statement, no job
@@ -63,6 +67,7 @@ class BackfillJob {
  private:
   MigrationError failure(const pg::PgError& error, const std::string& detail, const std::string& hint) const;
   void create(const RowChange& change);
+  void use_keys(const std::vector<std::string>& columns);
   bool proven(unsigned relation, const RowChange& change);
   void find_tables_again();
   void load();

@@ -125,11 +125,21 @@ class Backfill {
       pg::in_transaction([&] { more = batch(false); });
       return more;
     } catch (const MigrationError& e) {
-      if (!is_row_error(e.state())) throw;
+      if (!job_.met_again && !is_row_error(e.state())) throw;
+      error = std::current_exception();
     } catch (const pg::PgError& e) {
       transient = is_transient(e.state());
       error = std::current_exception();
       if (!transient && !is_row_error(e.state())) throw;  // raised at commit, by a deferred constraint
+    }
+    if (job_.met_again) {
+      job_.record = before;
+      job_.met_again = false;
+      blocks_.forget();
+      bool switched = false;
+      pg::in_transaction([&] { switched = job_.switch_to_keys(); });
+      if (!switched) std::rethrow_exception(error);
+      return true;
     }
     if (transient) {
       // Whoever won the lock or the deadlock would win it again over as many rows.

@@ -38,7 +38,7 @@ sub start
 	$value++;
 	my $run = $m->sql($db, qq{
 BEGIN;
-SELECT migration_backfill('item', 'n = $value', 'n <> $value');
+SELECT migration_backfill('item', 'n = $value', 'n <> $value', '{"cursor": "keyset"}');
 DO \$\$ BEGIN PERFORM migration_tune(NULL, '{"batch_target": "10ms"}'); PERFORM migration_tune(NULL, '$settings'); END \$\$;
 COMMIT;}, %o);
 	return $run;
