@@ -86,6 +86,7 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   }
   const Row& row = rows[0];
   facts.exists = true;
+  facts.name = relation_name(oid);
   facts.kind = (*row[0])[0];
   facts.rows = pg::to_integer(row[1], -1);
   facts.bytes = pg::to_integer(row[2], -1);

@@ -22,6 +22,7 @@
 #include "worker/executor.hpp"
 #include "worker/key_ranges.hpp"
 #include "worker/pace.hpp"
+#include "worker/verify.hpp"
 
 namespace migration {
 
@@ -34,12 +35,13 @@ constexpr double wish_interval_ms = 100;
 
 class Backfill {
  public:
-  Backfill(const catalog::RunRecord& run, StepRecord& step) : job_(run, step), blocks_(job_), keys_(job_) {}
+  Backfill(const catalog::RunRecord& run, StepRecord& step) : job_(run, step), blocks_(job_), keys_(job_), proof_(job_) {}
 
   bool work(const std::function<bool()>& wanted_stop, const std::function<void()>& complete) {
     pg::in_transaction([&] {
       job_.prepare();
       catalog::start_step(job_.run.run_id, job_.step.step, {});
+      proof_.begin();
     });
     if (job_.whole) {
       // Effect and mark in one transaction: a repeated statement might not be harmless.
@@ -65,8 +67,9 @@ class Backfill {
       pg::crash_point("backfill:batch", job_.step.step);
       if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
     }
+    if (!proof_.scan([&] { return pace_->wait(stop); }, [&] { sweep(); })) return false;
     pg::in_transaction([&] {
-      if (by_blocks()) sweep();
+      if (by_blocks() && proof_.needs_sweep()) sweep();
       catalog::finish_job(job_.record.job_id);
       complete();
     });
@@ -90,6 +93,7 @@ class Backfill {
     pg::report_activity(
         fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
+    proof_.check();
     const bool more = by_blocks() ? blocks_.batch() : keys_.batch();
     ++record.batches;
     const double elapsed = monotonic_ms() - started;
@@ -124,6 +128,7 @@ class Backfill {
   BackfillJob job_;
   BlockWindows blocks_;
   KeyRanges keys_;
+  FillProof proof_;
   std::optional<Pace> pace_;
 };
 
