@@ -197,12 +197,11 @@ std::vector<PlannedStatement> dropping(const Fill& fill) {
 }
 
 PlannedStatement adding_check(const Fill& fill) {
-  return generated(
-      StatementKind::alter_table, "ALTER TABLE",
-      fmt::format("ALTER TABLE {0} DROP CONSTRAINT IF EXISTS {1}, ADD CONSTRAINT {1} CHECK (NOT ({2})) NOT "
-                  "VALID",
-                  fill.table, fill.verify, fill.change->condition),
-      fill.table, "AccessExclusiveLock", note_proof);
+  return generated(StatementKind::alter_table, "ALTER TABLE",
+                   fmt::format("ALTER TABLE {0} ADD CONSTRAINT {1} CHECK (NOT ({2})) NOT "
+                               "VALID",
+                               fill.table, fill.verify, fill.change->condition),
+                   fill.table, "AccessExclusiveLock", note_proof);
 }
 
 PlannedStatement validating_check(const Fill& fill) {

@@ -31,7 +31,7 @@ constexpr const char* broken = "absent";
 
 /// The name of the constraint that these statements make for verify => 'constraint'; empty when they make none.
 std::string check_made_by(const std::vector<std::string>& statements) {
-  static const std::string mark = ", ADD CONSTRAINT ";
+  static const std::string mark = " ADD CONSTRAINT ";
   for (const std::string& text : statements) {
     const std::size_t at = text.find(mark + "zzz_migration_check_");
     const std::size_t quoted = text.find(mark + "\"zzz_migration_check_");
