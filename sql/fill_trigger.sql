@@ -117,6 +117,28 @@ SELECT step, kind, statement, note FROM migration_plan('f7');
 SELECT migration_register('f8', 'no such function', 'f3', $$UPDATE "Big T" SET b = nothing(id) WHERE b IS NULL; ALTER TABLE "Big T" ALTER b SET NOT NULL$$, 'SELECT 1');
 SELECT migration_upgrade('f8');
 
+-- A partition key is not for a trigger to fill, and generated columns have no value yet when it looks.
+SET search_path = fill_app, public;
+CREATE TABLE keyed (k int, c int, g int, d int) PARTITION BY LIST (k);
+CREATE TABLE keyed_0 PARTITION OF keyed DEFAULT;
+CREATE TABLE made (c int, g int GENERATED ALWAYS AS (c * 2) STORED, d int);
+SELECT migration_register('k1', 'key', 'f2', $$UPDATE keyed SET k = 1 WHERE k IS NULL; ALTER TABLE keyed ALTER k SET NOT NULL; UPDATE made SET d = g WHERE d IS NULL; ALTER TABLE made ALTER d SET NOT NULL$$, 'SELECT 1');
+SELECT step, kind, statement, note FROM migration_plan('k1');
+-- With a trigger that stands all the time nobody looks at the whole table again. A value that stays NULL tells: it is
+-- asked for by the batch and by the trigger, or by the batch and by the last look.
+CREATE SEQUENCE asked;
+CREATE TABLE looked (id int, c text);
+INSERT INTO looked SELECT generate_series(1, 100);
+CREATE FUNCTION ask(id int) RETURNS text LANGUAGE sql AS $$SELECT CASE WHEN id = 7 THEN nullif(nextval('asked'), currval('asked'))::text ELSE 'x' END$$;
+SELECT migration_register('l1', 'without', 'f2', $$SELECT migration_backfill('looked', 'c = ask(id)', 'c IS NULL', '{"trigger": "off"}')$$, 'SELECT 1');
+SELECT migration_register('l2', 'with', 'l1', $$SELECT migration_backfill('looked', 'c = ask(id)', 'c IS NULL', '{"trigger": "on"}')$$, 'SELECT 1');
+SELECT migration_upgrade('l1');
+SELECT last_value AS batch_and_last_look FROM asked;
+SELECT setval('asked', 1, false);
+UPDATE looked SET c = NULL;
+SELECT migration_upgrade('l2');
+SELECT last_value AS batch_and_trigger, count(c) AS filled FROM asked, looked GROUP BY 1;
+
 DROP SCHEMA fill_app CASCADE;
 DROP SCHEMA "Fill ""App" CASCADE;
 SELECT mtest.clean();

@@ -54,6 +54,18 @@ std::string refusal_of(const RowChange& change) {
 
 }  // namespace
 
+std::string fill_trigger_obstacle(const RowChange& change, const RelationFacts& facts) {
+  for (const std::string& column : change.set_columns) {
+    // A row trigger may not send a row to another partition.
+    if (mentions(facts.partition_key, column)) return "it assigns a column of the partition key";
+  }
+  for (const std::string& column : facts.generated) {
+    // Generated columns have no value yet when the trigger looks at the row.
+    if (mentions(change.assignments + "\n" + change.condition, column)) return "it reads a generated column";
+  }
+  return {};
+}
+
 std::optional<Fill> fill_of(const Step& step) {
   if (step.kind != StepKind::backfill || step.statements.size() != 1) return std::nullopt;
   const PlannedStatement& planned = step.statements[0];
@@ -69,7 +81,7 @@ std::optional<Fill> fill_of(const Step& step) {
                                      change.assignments + "\n" + change.condition);
     fill.name = name_with(fill_prefix, column, hash);
     fill.verify = name_with(check_prefix, column, hash);
-    fill.refusal = refusal_of(change);
+    fill.refusal = planned.no_trigger.empty() ? refusal_of(change) : planned.no_trigger;
     return fill;
   }
   return std::nullopt;

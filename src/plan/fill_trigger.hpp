@@ -31,6 +31,9 @@ struct Fill {
 /// nullopt: not a fill of a table that existed before the plan.
 std::optional<Fill> fill_of(const Step& step);
 
+/// Why rows of this table cannot be filled by a trigger; empty when they can.
+std::string fill_trigger_obstacle(const RowChange& change, const RelationFacts& facts);
+
 /// Adds the steps and statements to a plan whose steps are cut but not numbered.
 void add_fill_triggers(Plan& plan);
 

@@ -153,7 +153,9 @@ class Planner {
     if (!plan_.online) planned.note = offline_note(s);
     if (kind == StepKind::backfill || has_backfill_) {
       const std::string relation = s.change ? s.change->relation : s.relation;
-      if (!relation.empty() && !is_new(relation)) planned.table = lookup_(relation).name;
+      const RelationFacts facts = relation.empty() || is_new(relation) ? RelationFacts() : lookup_(relation);
+      planned.table = facts.name;
+      if (kind == StepKind::backfill && s.change) planned.no_trigger = fill_trigger_obstacle(*s.change, facts);
     }
     has_backfill_ = has_backfill_ || kind == StepKind::backfill;
     planned.statement = std::move(s);

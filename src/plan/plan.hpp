@@ -29,6 +29,8 @@ struct RelationFacts {
   bool exists = false;
   char kind = 0;                         ///< pg_class.relkind
   std::string name;                      ///< qualified, quoted
+  std::string partition_key;             ///< as pg_get_partkeydef() has it; empty: not partitioned
+  std::vector<std::string> generated;    ///< quoted names of generated columns
   bool statement_triggers = false;       ///< per-statement triggers on UPDATE or DELETE, or rules
   long long rows = -1, bytes = -1;       ///< estimates; -1 unknown
   std::vector<std::string> key_columns;  ///< quoted; unique, not null, not deferrable; empty when there is none
@@ -40,7 +42,8 @@ using PlanCursor = std::function<void(std::size_t script)>;
 struct PlannedStatement {
   Statement statement;
   std::string note;
-  std::string table = {};  ///< the relation, qualified; known from the first backfill of a plan on
+  std::string table = {};       ///< the relation, qualified; known from the first backfill of a plan on
+  std::string no_trigger = {};  ///< why a backfill can have no fill trigger, when the table is the reason
 };
 
 struct Step {

@@ -35,7 +35,7 @@ class BackfillJob {
   catalog::StepRecord& step;
   catalog::JobRecord record;
   backfill::Target target;
-  backfill::Settings settings;  ///< in force: defaults, the run's, the options, what was tuned
+  backfill::Settings settings;           ///< in force: defaults, the run's, the options, what was tuned
   backfill::Key key;                     ///< of a keyset cursor
   std::vector<std::string> set_columns;  ///< unquoted
   bool whole = false;                    ///< runs as one statement, no job

@@ -35,7 +35,8 @@ constexpr double wish_interval_ms = 100;
 
 class Backfill {
  public:
-  Backfill(const catalog::RunRecord& run, StepRecord& step) : job_(run, step), blocks_(job_), keys_(job_), proof_(job_) {}
+  Backfill(const catalog::RunRecord& run, StepRecord& step)
+      : job_(run, step), blocks_(job_), keys_(job_), proof_(job_) {}
 
   bool work(const std::function<bool()>& wanted_stop, const std::function<void()>& complete) {
     pg::in_transaction([&] {
@@ -90,8 +91,7 @@ class Backfill {
   bool batch() {
     const double started = monotonic_ms();
     catalog::JobRecord& record = job_.record;
-    pg::report_activity(
-        fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
+    pg::report_activity(fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
     proof_.check();
     const bool more = by_blocks() ? blocks_.batch() : keys_.batch();
@@ -117,6 +117,7 @@ class Backfill {
   /// What an application updates while the blocks are gone through can move to blocks already passed, or behind the
   /// last one, before it was filled. One statement over the whole table sees every such row: few are left to change,
   /// and the scan for them blocks nobody.
+  /// Not needed where a fill trigger stood all the time: see verify.hpp.
   void sweep() {
     pg::report_activity(
         fmt::format("migration run {} step {} job {}: last look", job_.run.run_id, job_.step.step, job_.record.job_id));

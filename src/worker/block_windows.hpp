@@ -59,7 +59,7 @@ class BlockWindows {
   std::vector<pg::RowId> ids_;
   long long window_end_ = 0;
   int pass_ = 0;
-  int wanted_passes_ = 0;                    ///< the setting that leaf_ was entered with
+  int wanted_passes_ = 0;              ///< the setting that leaf_ was entered with
   int stuck_ = 0;                      ///< looks in a row that found nothing to take
   int waited_ms_ = 0;                  ///< for the horizon, in this window
   int patience_ms_ = 2000;             ///< longest wait for the horizon in one window

@@ -167,6 +167,16 @@ TEST(FillTrigger, TextsThatATriggerCannotMean) {
   EXPECT_EQ(shape(plan({fill("c", "'ctid'"), alter("set not null", "c")})), "tx(4) backfill tx(3)!") << "a literal";
 }
 
+TEST(FillTrigger, TablesWhoseRowsATriggerCannotFill) {
+  RelationFacts facts;
+  facts.partition_key = "RANGE (c, d)";
+  EXPECT_EQ(fill_trigger_obstacle(*fill().change, facts), "it assigns a column of the partition key");
+  facts.partition_key = "RANGE (a)";
+  EXPECT_EQ(fill_trigger_obstacle(*fill().change, facts), "");
+  facts.generated = {"a"};
+  EXPECT_EQ(fill_trigger_obstacle(*fill().change, facts), "it reads a generated column");
+}
+
 TEST(FillTrigger, NamesFitAndSortLast) {
   std::string column = "\"";
   for (int i = 0; i < 20; ++i) column += "\xc3\xa4 ";  // 60 bytes
