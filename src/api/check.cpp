@@ -1,12 +1,13 @@
 // migration_check: what is wrong or unfinished, for CI and for people.
 //
 // What: pending revisions, several heads, missing parents, missing downgrades, unknown applied ids, edited text,
-// invalid indexes, unfinished runs. Severity 'error' is what would stop or break an upgrade, 'warning' what deserves a
-// look. Why one function: one line in CI (`SELECT migration_check(raise => true)`) and nothing to parse. Invariant:
-// reads only.
+// invalid indexes, left-over fill triggers, unfinished runs. Severity 'error' is what would stop or break an upgrade,
+// 'warning' what deserves a look. Why one function: one line in CI (`SELECT migration_check(raise => true)`) and
+// nothing to parse. Invariant: reads only.
 #include <fmt/format.h>
 
 #include "catalog/facts.hpp"
+#include "catalog/fill_facts.hpp"
 #include "catalog/leftovers.hpp"
 #include "catalog/revisions.hpp"
 #include "catalog/runs.hpp"
@@ -66,6 +67,15 @@ std::vector<Finding> findings() {
     out.push_back({"invalid_index", "error", index.name,
                    fmt::format("index {} on {} is invalid", index.name, index.table),
                    fmt::format("DROP INDEX CONCURRENTLY {};", index.name)});
+  }
+  for (const catalog::FillLeftover& left : catalog::fill_leftovers()) {
+    const bool trigger = !left.function.empty();
+    out.push_back({"fill_trigger", "warning", left.name,
+                   fmt::format("{} {} on {} was left behind by a backfill", trigger ? "fill trigger" : "constraint",
+                               left.name, left.table),
+                   trigger
+                       ? fmt::format("DROP TRIGGER {} ON {}; DROP FUNCTION {}();", left.name, left.table, left.function)
+                       : fmt::format("ALTER TABLE {} DROP CONSTRAINT {};", left.table, left.name)});
   }
   for (const catalog::HalfDone& half : catalog::half_done_revisions()) {
     out.push_back({"half_done", "error", half.revision,

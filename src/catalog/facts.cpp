@@ -63,7 +63,10 @@ RelationFacts relation_facts(const std::string& quoted_name) {
       "AND (t.tgtype & 24) <> 0) OR c.relhasrules, "
       "(SELECT pg_catalog.array_agg(pg_catalog.quote_ident(a.attname) ORDER BY k.n) FROM "
       "pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, n) JOIN pg_catalog.pg_attribute a "
-      "ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts) "
+      "ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts), pg_catalog.pg_get_partkeydef(c.oid), "
+      "(SELECT pg_catalog.array_agg(pg_catalog.quote_ident(g.attname) ORDER BY g.attnum) FROM pg_catalog.pg_attribute "
+      "g "
+      "WHERE g.attrelid = c.oid AND g.attgenerated <> '' AND NOT g.attisdropped) "
       "FROM pg_catalog.pg_class c CROSS JOIN LATERAL (WITH RECURSIVE tree AS (SELECT c.oid AS relid UNION ALL SELECT "
       "h.inhrelid FROM tree JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.relid JOIN pg_catalog.pg_class p ON "
       "p.oid = h.inhrelid AND p.relispartition) SELECT tree.relid FROM tree) tree JOIN pg_catalog.pg_class l ON "
@@ -86,11 +89,14 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   }
   const Row& row = rows[0];
   facts.exists = true;
+  facts.name = relation_name(oid);
   facts.kind = (*row[0])[0];
   facts.rows = pg::to_integer(row[1], -1);
   facts.bytes = pg::to_integer(row[2], -1);
   facts.statement_triggers = pg::to_bool(row[3]);
   facts.key_columns = pg::parse_array(row[4]);
+  facts.partition_key = pg::text_or_empty(row[5]);
+  if (row[6]) facts.generated = pg::parse_array(row[6]);
   return facts;
 }
 

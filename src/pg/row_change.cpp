@@ -105,6 +105,24 @@ bool has_subselect(const Piece& piece) {
   return false;
 }
 
+/// The values of a SET list, one per target; none when a target is more than a column or a value is DEFAULT.
+std::vector<std::string> values_of(const Piece& piece, const Token* from, const Token* to) {
+  std::vector<std::string> out;
+  while (from < to) {
+    const Token* end = from;
+    for (int depth = 0; end < to && !(depth == 0 && end->is(',')); ++end) {
+      if (end->is('(') || end->is('[')) ++depth;
+      if (end->is(')') || end->is(']')) --depth;
+    }
+    if (end - from < 3 || !(from + 1)->is('=') || from->is('(') || (end - from == 3 && (from + 2)->is("default"))) {
+      return {};
+    }
+    out.emplace_back(piece.slice(from + 2, end));
+    from = end + 1;
+  }
+  return out;
+}
+
 Unfit unfit(const char* state, std::string message, int location) {
   return {
       state, std::move(message),
@@ -200,6 +218,7 @@ void describe_row_change(const Piece& piece, Statement& out) {
     const Token* const set = clause(behind, where, "set");
     const Token* const from = others == nullptr ? where : clause(set, where, "from");
     if (set < from) change.assignments = piece.slice(set + 1, from);
+    if (set < from) change.values = values_of(piece, set + 1, from);
     for (ResTarget* target : items<ResTarget>(update->targetList)) change.set_columns.push_back(quoted(target->name));
   }
   if (updates) {

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "backfill/batch.hpp"
+#include "plan/fill_trigger.hpp"
 #include "statement/error.hpp"
 
 namespace migration {
@@ -143,6 +144,7 @@ class Planner {
 
   void add(RevisionScript&& script) {
     settings_.clear();
+    path_ = script.path;
     const bool batches = plan_.online && script.online;
     const std::size_t first = plan_.steps.size();
     for (Statement& s : script.statements) {
@@ -159,6 +161,7 @@ class Planner {
   }
 
   Plan finish() {
+    if (plan_.online) add_fill_triggers(plan_);
     int transaction = 0;
     const bool background = plan_.background();
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
@@ -179,6 +182,7 @@ class Planner {
     step.revision = revision;
     step.kind = kind;
     step.settings = settings_;
+    step.path = path_;
     plan_.steps.push_back(std::move(step));
     return plan_.steps.back();
   }
@@ -189,6 +193,13 @@ class Planner {
     PlannedStatement planned;
     const StepKind kind = plan_.online ? kind_of(s, batches, planned.note) : StepKind::tx;
     if (!plan_.online) planned.note = offline_note(s);
+    if (kind == StepKind::backfill || has_backfill_) {
+      const std::string relation = s.change ? s.change->relation : s.relation;
+      const RelationFacts facts = relation.empty() || is_new(relation) ? RelationFacts() : lookup_(relation);
+      planned.table = facts.name;
+      if (kind == StepKind::backfill && s.change) planned.no_trigger = fill_trigger_obstacle(*s.change, facts);
+    }
+    has_backfill_ = has_backfill_ || kind == StepKind::backfill;
     planned.statement = std::move(s);
     const bool joins = kind == StepKind::tx && !plan_.steps.empty() && plan_.steps.back().kind == StepKind::tx &&
                        plan_.steps.back().revision == revision;
@@ -271,6 +282,8 @@ class Planner {
   const RelationLookup& lookup_;
   std::unordered_set<std::string> created_;
   std::vector<std::string> settings_;
+  std::string path_;
+  bool has_backfill_ = false;
 };
 
 }  // namespace

@@ -28,6 +28,9 @@ StepKind step_kind_from(const std::string& text);
 struct RelationFacts {
   bool exists = false;
   char kind = 0;                         ///< pg_class.relkind
+  std::string name;                      ///< qualified, quoted
+  std::string partition_key;             ///< as pg_get_partkeydef() has it; empty: not partitioned
+  std::vector<std::string> generated;    ///< quoted names of generated columns
   bool statement_triggers = false;       ///< per-statement triggers on UPDATE or DELETE, or rules
   long long rows = -1, bytes = -1;       ///< estimates; -1 unknown
   std::vector<std::string> key_columns;  ///< quoted; unique, not null, not deferrable; empty when there is none
@@ -39,6 +42,8 @@ using PlanCursor = std::function<void(std::size_t script)>;
 struct PlannedStatement {
   Statement statement;
   std::string note;
+  std::string table = {};       ///< the relation, qualified; known from the first backfill of a plan on
+  std::string no_trigger = {};  ///< why a backfill can have no fill trigger, when the table is the reason
 };
 
 struct Step {
@@ -47,6 +52,7 @@ struct Step {
   StepKind kind = StepKind::tx;
   std::vector<PlannedStatement> statements;
   std::vector<std::string> settings;  ///< SET statements of the script that come before it
+  std::string path = {};              ///< the script's search_path
   bool completes = false;
   int transaction = 0;  ///< number of its transaction; 0 when it has many
 };
@@ -54,7 +60,8 @@ struct Step {
 struct RevisionScript {
   std::string revision;
   std::vector<Statement> statements;
-  bool online = true;  ///< the revision's own option
+  bool online = true;     ///< the revision's own option
+  std::string path = {};  ///< search_path that it means its names under
 };
 
 struct Plan {

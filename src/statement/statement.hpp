@@ -78,6 +78,7 @@ struct RowChange {
   std::string alias;                     ///< quoted; empty when none
   std::string assignments;               ///< text between SET and WHERE; empty for DELETE
   std::vector<std::string> set_columns;  ///< quoted
+  std::vector<std::string> values;       ///< what each gets; empty when they are not assigned one by one, or by DEFAULT
   std::string condition;                 ///< text after WHERE; empty when none
   std::vector<std::string> null_tests;   ///< columns c with a top-level conjunct `c IS NULL`
   bool reads_own = false;                ///< an assigned value depends on an assigned column: n = n + 1
@@ -90,6 +91,7 @@ struct RowChange {
 struct BackfillCall {
   std::string relation, assignments;
   std::optional<std::string> condition, options;
+  std::string trigger = "auto", verify = "off";  ///< of the options; filled when a plan is made
 };
 
 struct Statement {

@@ -27,6 +27,7 @@
 #include "worker/executor.hpp"
 #include "worker/key_ranges.hpp"
 #include "worker/pace.hpp"
+#include "worker/verify.hpp"
 
 namespace migration {
 
@@ -39,12 +40,14 @@ constexpr double wish_interval_ms = 100;
 
 class Backfill {
  public:
-  Backfill(const catalog::RunRecord& run, StepRecord& step) : job_(run, step), blocks_(job_), keys_(job_) {}
+  Backfill(const catalog::RunRecord& run, StepRecord& step)
+      : job_(run, step), blocks_(job_), keys_(job_), proof_(job_) {}
 
   bool work(const std::function<bool()>& wanted_stop, const std::function<void()>& complete) {
     pg::in_transaction([&] {
       job_.prepare();
       catalog::start_step(job_.run.run_id, job_.step.step, {});
+      proof_.begin();
     });
     if (job_.whole) {
       // Effect and mark in one transaction: a repeated statement might not be harmless.
@@ -73,8 +76,10 @@ class Backfill {
       }
       if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
     }
+    if (!proof_.scan([&] { return pace_->wait(stop); }, [&] { sweep(); })) return false;
     pg::in_transaction([&] {
-      if (by_blocks() || (job_.sweeps_keys && job_.record.quarantined == 0)) sweep();
+      const bool sweeps = by_blocks() ? proof_.needs_sweep() : job_.sweeps_keys && job_.record.quarantined == 0;
+      if (sweeps) sweep();
       catalog::finish_job(job_.record.job_id);
       complete();
       tell_quarantined();
@@ -160,6 +165,7 @@ class Backfill {
     pg::report_activity(fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
     job_.hold_table();
+    proof_.check();
     pg::set_local("synchronous_commit", job_.settings.synchronous_commit);
     const bool more = careful ? (by_blocks() ? blocks_.careful_batch() : keys_.careful_batch())
                               : (by_blocks() ? blocks_.batch() : keys_.batch());
@@ -185,6 +191,7 @@ class Backfill {
   /// What an application updates while the blocks are gone through can move to blocks already passed, or behind the
   /// last one, before it was filled. One statement over the whole table sees every such row: few are left to change,
   /// and the scan for them blocks nobody.
+  /// Not needed where a fill trigger stood all the time: see verify.hpp.
   void sweep() {
     pg::report_activity(
         fmt::format("migration run {} step {} job {}: last look", job_.run.run_id, job_.step.step, job_.record.job_id));
@@ -201,6 +208,7 @@ class Backfill {
   BackfillJob job_;
   BlockWindows blocks_;
   KeyRanges keys_;
+  FillProof proof_;
   std::optional<Pace> pace_;
 };
 

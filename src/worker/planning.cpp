@@ -5,10 +5,14 @@
 
 #include <unordered_map>
 
+#include "backfill/settings.hpp"
 #include "catalog/facts.hpp"
+#include "catalog/fill_facts.hpp"
+#include "catalog/tuning.hpp"
 #include "pg/parse.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
+#include "plan/words.hpp"
 
 namespace migration {
 
@@ -79,6 +83,31 @@ std::string downgrade_script(const catalog::StoredRevision& r) {
 
 namespace {
 
+/// The path as a function can keep it: "$user" would be whoever writes a row, not who runs the script.
+std::string fixed_path(const std::string& script_path, const pg::Role& executor) {
+  std::string out;
+  for (const Word& word : words_of(script_path)) {
+    if (!word.name || (word.text == "$user" && !catalog::schema_exists(executor.name))) continue;
+    out += (out.empty() ? "" : ", ") + pg::quote_identifier(word.text == "$user" ? executor.name : word.text);
+  }
+  return out;
+}
+
+/// What the planner has to know of a backfill's options.
+void read_options(Statement& s) {
+  if (!s.backfill || !s.backfill->options) return;
+  backfill::Entries of_plan;
+  for (auto& entry : catalog::json_entries(*s.backfill->options)) {
+    if (entry.first == "trigger" || entry.first == "verify") of_plan.push_back(std::move(entry));
+  }
+  backfill::Settings settings;
+  backfill::apply(
+      settings, settings, of_plan, backfill::Use::create,
+      fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(s.backfill->relation)));
+  s.backfill->trigger = settings.trigger;
+  s.backfill->verify = settings.verify;
+}
+
 PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>& path, bool up,
                      const std::string& target, bool online, const pg::Role& executor, PlanUse use) {
   PlannedRun run;
@@ -105,8 +134,10 @@ PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>&
     RevisionScript script;
     script.revision = r.node.id;
     script.online = r.online;
+    script.path = fixed_path(r.script_path, executor);
     script.statements =
         pg::parse_script(text, fmt::format("{} script of revision \"{}\"", up ? "upgrade" : "downgrade", r.node.id));
+    for (Statement& s : script.statements) read_options(s);
     scripts.push_back(std::move(script));
     PlannedRevision planned;
     for (std::size_t parent : graph.effective_parents(path[i])) planned.parents.push_back(graph.id(parent));

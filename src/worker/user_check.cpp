@@ -59,7 +59,7 @@ std::optional<std::string> ask_user_check(const std::string& expression, const c
 void require_one_expression(const std::string& expression, const std::string& hint) {
   // Parentheses alone could be closed and opened again by the text; between CASE WHEN and THEN that does not parse.
   for (const char* form : {"SELECT (\n{}\n)", "SELECT CASE WHEN\n{}\nTHEN 1 END"}) {
-    const auto statements = pg::parse_script(fmt::format(fmt::runtime(form), expression), "check");
+    const auto statements = pg::parse_script(fmt::format(fmt::runtime(form), expression), "check", hint);
     if (statements.size() == 1) continue;
     throw MigrationError(sqlstate::invalid_parameter,
                          "invalid value for backfill setting \"check\": it is more than one expression",

@@ -1,0 +1,169 @@
+// Watching over fill triggers, and the last scan; see verify.hpp.
+#include "worker/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "catalog/facts.hpp"
+#include "catalog/fill_facts.hpp"
+#include "pg/lock.hpp"
+#include "pg/portal.hpp"
+#include "pg/prepared.hpp"
+#include "pg/process.hpp"
+#include "pg/sql.hpp"
+#include "pg/watchdog.hpp"
+#include "plan/fill_trigger.hpp"
+#include "plan/words.hpp"
+#include "worker/executor.hpp"
+#include "worker/planning.hpp"
+
+namespace migration {
+
+namespace {
+
+constexpr double check_interval_ms = 250;
+constexpr long long scan_blocks = 8192;
+constexpr int scan_rounds = 5;
+/// In before_image: the trigger was made anew.
+constexpr const char* broken = "absent";
+
+/// The name of the constraint that these statements make for verify => 'constraint'; empty when they make none.
+std::string check_made_by(const std::vector<std::string>& statements) {
+  static const std::string mark = " ADD CONSTRAINT ";
+  for (const std::string& text : statements) {
+    const std::size_t at = text.find(mark + "zzz_migration_check_");
+    const std::size_t quoted = text.find(mark + "\"zzz_migration_check_");
+    const std::size_t from = std::min(at, quoted);
+    if (from == std::string::npos) continue;
+    const std::size_t begin = from + mark.size();
+    return text.substr(begin, text.find(" CHECK (NOT (", begin) - begin);
+  }
+  return {};
+}
+
+}  // namespace
+
+bool FillProof::stands() {
+  const catalog::TriggerState state = catalog::trigger_state(job_.record.relation_oid, unquoted(trigger_));
+  if (state.oid != oid_) oid_ = 0;
+  return state.oid != 0 && state.always;
+}
+
+void FillProof::begin() {
+  if (job_.whole) return;
+  std::vector<catalog::StepRecord> steps = catalog::load_steps(job_.run.run_id);
+  const auto before = std::find_if(steps.begin(), steps.end(),
+                                   [&](const catalog::StepRecord& s) { return s.step == job_.step.step - 1; });
+  if (before == steps.end()) return;
+  if (const std::string name = check_made_by(before->statements);
+      !name.empty() && catalog::check_is_mutable(job_.record.relation_oid, unquoted(name))) {
+    throw MigrationError(
+        sqlstate::feature_not_supported, "the condition of the backfill is not immutable",
+        "verify => 'constraint' turns it into a CHECK constraint, which would mean something else tomorrow.",
+        fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');",
+                    literal(job_.record.relation)));
+  }
+  trigger_ = fill_trigger_made_by(before->statements);
+  if (trigger_.empty()) return;
+  const std::vector<std::string>& image = job_.step.before_image;
+  const catalog::TriggerState state = catalog::trigger_state(job_.record.relation_oid, unquoted(trigger_));
+  if (state.oid != 0 && state.always) {
+    if (image.empty()) catalog::set_before_image(job_.run.run_id, job_.step.step, {std::to_string(state.oid)});
+    oid_ = image.empty() || image[0] == std::to_string(state.oid) ? state.oid : 0;
+    return;
+  }
+  pg::report(NOTICE, "00000", fmt::format("fill trigger {} is made again", trigger_),
+             "It was disabled or dropped; the whole table is looked at once more at the end.");
+  job_.as_script([&] {
+    for (const std::string& text : fill_trigger_again(before->statements)) pg::run_statement(text, true);
+  });
+  catalog::set_before_image(job_.run.run_id, job_.step.step, {broken});
+}
+
+void FillProof::check() {
+  if (trigger_.empty() || monotonic_ms() - checked_ms_ < check_interval_ms) return;
+  checked_ms_ = monotonic_ms();
+  if (stands()) return;
+  throw MigrationError(sqlstate::not_in_prerequisite_state,
+                       fmt::format("the fill trigger {} on {} was disabled or dropped", trigger_, job_.target.relation),
+                       "Rows written without it may have been missed. Resuming makes it again and looks at the whole "
+                       "table once more at the end.",
+                       fmt::format("SELECT migration_resume({});", job_.run.run_id));
+}
+
+bool FillProof::needs_sweep() {
+  if (trigger_.empty()) return !scanned_;
+  checked_ms_ = -check_interval_ms;
+  check();
+  // A partition attached meanwhile came with rows that no trigger has seen.
+  std::vector<unsigned> now;
+  for (const catalog::Leaf& leaf : catalog::leaves_of(job_.record.relation_oid)) now.push_back(leaf.oid);
+  const std::vector<unsigned>& then = job_.record.leaves;
+  const bool more = std::any_of(now.begin(), now.end(),
+                                [&](unsigned oid) { return std::find(then.begin(), then.end(), oid) == then.end(); });
+  return more || (oid_ == 0 && !scanned_);
+}
+
+bool FillProof::scan(const std::function<bool()>& go_on, const std::function<void()>& sweep) {
+  if (job_.settings.verify != "scan" || job_.record.cursor_kind != "ctid" || job_.record.condition.empty()) return true;
+  std::string found;
+  for (int round = 1; round <= scan_rounds; ++round) {
+    pg::in_transaction([&] {
+      if (round > 1 || needs_sweep()) sweep();
+    });
+    if (!look(go_on, found)) return false;
+    if (found.empty()) {
+      scanned_ = true;
+      return true;
+    }
+  }
+  std::string left;
+  pg::in_transaction([&] {
+    pg::Prepared count(fmt::format("SELECT pg_catalog.count(*)::pg_catalog.text FROM {} AS {} WHERE ({}\n)",
+                                   job_.target.relation, job_.target.alias, job_.target.condition));
+    std::vector<std::vector<std::string>> rows;
+    job_.as_script([&] { count.run({}, rows); });
+    if (!rows.empty()) left = rows[0][0];
+  });
+  throw MigrationError(
+      sqlstate::not_in_prerequisite_state,
+      fmt::format("the backfill of {} is not proven: {} rows still meet its condition", job_.target.relation, left),
+      fmt::format("For example the row with ctid {}. {} last looks found such rows each time; somebody "
+                  "goes on writing them.",
+                  found, scan_rounds),
+      fmt::format("SELECT migration_resume({});", job_.run.run_id));
+}
+
+bool FillProof::look(const std::function<bool()>& go_on, std::string& found) {
+  found.clear();
+  std::vector<catalog::Leaf> leaves;
+  pg::in_transaction([&] { leaves = catalog::leaves_of(job_.record.relation_oid); });
+  for (const catalog::Leaf& leaf : leaves) {
+    std::string name;
+    std::optional<pg::Prepared> query;
+    for (long long block = 0; block < leaf.blocks; block += scan_blocks) {
+      if (!go_on()) return false;
+      pg::in_transaction([&] {
+        pg::report_activity(
+            fmt::format("migration run {} step {} job {}: proof", job_.run.run_id, job_.step.step, job_.record.job_id));
+        pg::lock_extension(pg::extension_oid());
+        name = catalog::relation_name(leaf.oid);
+        if (name.empty()) return;  // dropped, and its rows with it
+        if (!query) query.emplace(backfill::block_rows(job_.target, name) + " LIMIT 1");
+        std::vector<pg::RowId> ids;
+        job_.as_script([&] {
+          query->run({pg::RowId{static_cast<std::uint32_t>(block), 0},
+                      pg::RowId{static_cast<std::uint32_t>(std::min(block + scan_blocks, leaf.blocks)), 0}},
+                     ids);
+        });
+        if (!ids.empty()) found = fmt::format("({},{}) of {}", ids[0].block, ids[0].offset, name);
+      });
+      if (!found.empty()) return true;
+    }
+  }
+  return true;
+}
+
+}  // namespace migration
