@@ -82,6 +82,8 @@ void BackfillJob::prepare() {
     backfill::apply(settings, settings, catalog::json_entries(*options), backfill::Use::create,
                     fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');",
                                 backfill::literal(change.relation)));
+    // The schedule of a run has been obeyed before it started; whoever starts it by hand wants it now.
+    if (run.direction == "backfill") settings.start_at.clear();
   }
   for (const std::string& column : change.set_columns) set_columns.push_back(unquoted(column));
   if (step.job_id) {
