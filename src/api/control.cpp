@@ -74,6 +74,15 @@ std::optional<long long> run_to_resume() {
   return latest->run_id;
 }
 
+/// Names that are known and not obeyed yet must not be taken for obeyed.
+void refuse_what_is_not_there(const backfill::Entries& options, const std::string& example) {
+  for (const auto& [key, value] : options) {
+    if (backfill::is_tunable(key) || key == "after") continue;
+    throw MigrationError(sqlstate::feature_not_supported, fmt::format("backfill option \"{}\" is not there yet", key),
+                         "Nothing was queued.", example);
+  }
+}
+
 }  // namespace
 
 }  // namespace migration
@@ -222,6 +231,7 @@ MIGRATION_FUNCTION(migration_backfill) {
   backfill::Settings settings = Pace::base_of(run);
   const backfill::Entries options = catalog::json_entries(json_argument(fcinfo, 3));
   backfill::apply(settings, settings, options, backfill::Use::create, example);
+  refuse_what_is_not_there(options, example);
   catalog::schedule_run(run, settings, example);
   catalog::StepRecord step;
   step.step = 1;

@@ -18,7 +18,7 @@ namespace migration {
 
 namespace {
 
-constexpr long long short_table_blocks = 16;
+constexpr long long short_table_blocks = 16, block_bytes = 8192;
 
 std::optional<RowChange> change_of(const Statement& s) {
   if (s.change || !s.backfill) return s.change;
@@ -59,7 +59,10 @@ std::string projected_size(const Statement& s, const RelationFacts& facts) {
   } else if (by_blocks && !shape.indexed) {
     table.passes = backfill::choose_passes(shape.rows, shape.rows, shape.free_bytes, shape.row_bytes);
   }
-  return backfill::to_text(table, backfill::project(table), facts.bytes);
+  // TOAST is not written anew.
+  long long blocks = 0;
+  for (const catalog::Leaf& leaf : leaves) blocks += leaf.blocks;
+  return backfill::to_text(table, backfill::project(table), blocks * block_bytes);
 }
 
 }  // namespace migration
