@@ -174,6 +174,10 @@ MIGRATION_FUNCTION(migration_resume) {
     start_when_due(run);
     return pg::text_result(fcinfo, "scheduled");
   }
+  // Started by hand before its time: nothing shall hold it until then.
+  if (run.state == "queued" && catalog::waits_for(run.run_id)) {
+    catalog::store_tuned(run.run_id, "{\"start_at\": null}");
+  }
   // The run keeps its role: the worker logs in as whoever resumes and becomes that role by their own right.
   pg::launch_at_commit(run.run_id);
   return pg::text_result(fcinfo, "resuming");

@@ -92,7 +92,7 @@ Standing standing() {
   const bool owned = !pg::in_recovery() && pg::run_lock_held_elsewhere();
   now.run = catalog::latest_unfinished_run();
   std::string scheduled;
-  if (now.run && now.run->state == "queued") {
+  if (now.run && now.run->state == "queued" && !foreign(now.run->system_identifier, now.run->database_oid)) {
     // A run that waits for its time is not what this database is busy with.
     if (const auto wait = catalog::waits_for(now.run->run_id)) {
       scheduled = fmt::format("run {} is due at {}", now.run->run_id, *wait);

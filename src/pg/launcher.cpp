@@ -135,7 +135,9 @@ void run_launcher() {
     wait_latch(alarms.next_ms < 0 ? longest_sleep_ms : std::min(alarms.next_ms, longest_sleep_ms));
     if (ConfigReloadPending) {
       ConfigReloadPending = false;
+      const bool was_enabled = settings().enabled;
       pg_call([] { ProcessConfigFile(PGC_SIGHUP); });
+      if (!was_enabled) probe(InvalidOid, Probe::due);
     }
   }
 }

@@ -110,6 +110,15 @@ is($m->sql($db, "SELECT migration_resume($paused)"), 'scheduled', 'resumed befor
 is($m->sql($db, "SELECT migration_resume($paused)"), 'resuming', 'once more: it starts now');
 is($m->sql($db, "SELECT migration_wait($paused)"), 'succeeded', 'and does not wait for its time');
 
+my $tuned = queue($m, $db, 't2', '{}', 'a < 3');
+$m->sql($db, "SELECT migration_wait($tuned)");
+$tuned = queue($m, $db, 't2', '{"every": "1h", "start_at": "' . seconds_ahead($m, $db, 7200) . '"}', 'a < 4');
+$m->sql($db, qq{DO \$\$ BEGIN PERFORM migration_tune($tuned, jsonb_build_object('start_at', now() + interval '3 hours')); END \$\$});
+is($m->sql($db, "SELECT migration_resume($tuned)"), 'resuming', 'tuned to a later time and started by hand');
+is($m->sql($db, "SELECT migration_wait($tuned)"), 'succeeded', 'it does not wait for that time either');
+is($m->sql($db, "SELECT count(*) FROM migration_runs() WHERE state = 'scheduled' AND start_at > now() + interval '3 hours'"), '1', 'its repetition counts from it');
+$m->sql($db, 'SELECT migration_cancel()');
+
 # What cannot be meant.
 for my $case (['{"start_at": "soon"}', 'start_at'], ['{"every": "1s"}', 'every'], ['{"priority": "high"}', 'priority'],
 	['{"after": [4711]}', 'after'], [qq({"after": [$series]}), 'after'])
