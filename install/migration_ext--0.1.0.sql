@@ -98,6 +98,10 @@ CREATE TABLE migration_ext.run (
     steps integer NOT NULL,
     settings jsonb NOT NULL,
     tuned jsonb NOT NULL DEFAULT '{}',
+    start_at timestamptz,
+    every interval,
+    priority integer NOT NULL DEFAULT 0,
+    after bigint[] NOT NULL DEFAULT '{}',
     owner_pid integer,
     owner_epoch bigint NOT NULL,
     system_identifier text NOT NULL,
@@ -128,6 +132,10 @@ COMMENT ON COLUMN migration_ext.run.session_oid IS 'its OID when the run was mad
 COMMENT ON COLUMN migration_ext.run.steps IS 'number of steps';
 COMMENT ON COLUMN migration_ext.run.settings IS 'lock_timeout, lock_retries and batch_target in force';
 COMMENT ON COLUMN migration_ext.run.tuned IS 'backfill settings changed by migration_tune';
+COMMENT ON COLUMN migration_ext.run.start_at IS 'a queued run does not start before';
+COMMENT ON COLUMN migration_ext.run.every IS 'when it ends, the next one is queued this long after start_at, and takes this over';
+COMMENT ON COLUMN migration_ext.run.priority IS 'of the queued runs that are due, the highest starts first';
+COMMENT ON COLUMN migration_ext.run.after IS 'runs that must have succeeded before it starts';
 COMMENT ON COLUMN migration_ext.run.owner_pid IS 'process that runs or last ran it';
 COMMENT ON COLUMN migration_ext.run.owner_epoch IS 'counts owners; fences one that lost the run';
 COMMENT ON COLUMN migration_ext.run.system_identifier IS 'cluster it belongs to';
@@ -210,6 +218,8 @@ CREATE TABLE migration_ext.job (
     blocks_total bigint NOT NULL,
     owner_epoch bigint NOT NULL,
     state text NOT NULL,
+    wal_bytes bigint NOT NULL DEFAULT 0,
+    rows_hot bigint NOT NULL DEFAULT 0,
     busy interval NOT NULL,
     quarantined bigint NOT NULL DEFAULT 0,
     throttled interval NOT NULL DEFAULT '0',
@@ -246,6 +256,8 @@ COMMENT ON COLUMN migration_ext.job.blocks_done IS 'blocks passed';
 COMMENT ON COLUMN migration_ext.job.blocks_total IS 'blocks to pass';
 COMMENT ON COLUMN migration_ext.job.owner_epoch IS 'fence: only this owner moves the cursor';
 COMMENT ON COLUMN migration_ext.job.state IS 'pending, running, done or failed';
+COMMENT ON COLUMN migration_ext.job.wal_bytes IS 'WAL written by its batches';
+COMMENT ON COLUMN migration_ext.job.rows_hot IS 'rows whose new version stayed on its page (HOT), from the samples of each pass';
 COMMENT ON COLUMN migration_ext.job.busy IS 'time spent in batches';
 COMMENT ON COLUMN migration_ext.job.quarantined IS 'rows set aside because they fail';
 COMMENT ON COLUMN migration_ext.job.throttled IS 'time spent held back';
@@ -475,13 +487,13 @@ AS 'MODULE_PATHNAME', 'migration_show';
 COMMENT ON FUNCTION pg_catalog.migration_show(text) IS 'everything known about a revision';
 REVOKE ALL ON FUNCTION pg_catalog.migration_show(text) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.migration_progress(OUT run_id bigint, OUT job_id bigint, OUT revision text, OUT step integer, OUT pid integer, OUT relation text, OUT phase text, OUT rows_done bigint, OUT rows_total bigint, OUT blocks_done bigint, OUT blocks_total bigint, OUT rate numeric, OUT percent numeric, OUT eta interval, OUT throttled_by text, OUT waiting_for text, OUT bar text)
+CREATE FUNCTION pg_catalog.migration_progress(OUT run_id bigint, OUT job_id bigint, OUT revision text, OUT step integer, OUT pid integer, OUT relation text, OUT phase text, OUT rows_done bigint, OUT rows_total bigint, OUT blocks_done bigint, OUT blocks_total bigint, OUT rate numeric, OUT percent numeric, OUT eta interval, OUT throttled_by text, OUT waiting_for text, OUT bar text, OUT hot_ratio numeric, OUT wal_bytes bigint, OUT throttled interval)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'migration_progress';
 COMMENT ON FUNCTION pg_catalog.migration_progress() IS 'what the active run is doing now';
 
-CREATE FUNCTION pg_catalog.migration_runs(OUT run_id bigint, OUT direction text, OUT target text, OUT state text, OUT desired text, OUT role text, OUT background boolean, OUT steps integer, OUT steps_done integer, OUT queued_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT took interval, OUT waiting_for text, OUT sqlstate text, OUT message text, OUT detail text, OUT hint text)
+CREATE FUNCTION pg_catalog.migration_runs(OUT run_id bigint, OUT direction text, OUT target text, OUT state text, OUT desired text, OUT role text, OUT background boolean, OUT steps integer, OUT steps_done integer, OUT queued_at timestamptz, OUT started_at timestamptz, OUT ended_at timestamptz, OUT took interval, OUT waiting_for text, OUT sqlstate text, OUT message text, OUT detail text, OUT hint text, OUT start_at timestamptz, OUT every interval, OUT priority integer, OUT after bigint[])
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'migration_runs';

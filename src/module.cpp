@@ -2,6 +2,7 @@
 //
 // What: defines the parameters and, when loaded by shared_preload_libraries, registers the launcher. Invariant: no
 // static object in this library has a destructor; a backend that exits runs none of our code.
+#include "pg/alarm.hpp"
 #include "pg/guard.hpp"
 #include "pg/launcher.hpp"
 #include "pg/settings.hpp"
@@ -15,7 +16,9 @@ void _PG_init(void) {  // NOLINT(bugprone-reserved-identifier)
   migration::pg::boundary([] {
     const bool preloading = process_shared_preload_libraries_in_progress;
     migration::pg::define_settings(preloading);
-    if (preloading) migration::pg::register_launcher();
+    if (!preloading) return;
+    migration::pg::reserve_alarms();
+    migration::pg::register_launcher();
   });
 }
 }

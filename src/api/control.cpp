@@ -9,9 +9,12 @@
 
 #include "api/arguments.hpp"
 #include "api/control.hpp"
+#include "api/schedule.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/leftovers.hpp"
 #include "catalog/runs.hpp"
+#include "catalog/schedule.hpp"
+#include "catalog/tuning.hpp"
 #include "pg/function.hpp"
 #include "pg/identity.hpp"
 #include "pg/lock.hpp"
@@ -20,13 +23,17 @@
 #include "pg/settings.hpp"
 #include "pg/signal.hpp"
 #include "worker/backfill_options.hpp"
+#include "worker/pace.hpp"
 #include "worker/planning.hpp"
 
 namespace migration {
 
 catalog::RunRecord the_run(FunctionCallInfo fcinfo, const char* function) {
+  return the_run(pg::bigint_argument(fcinfo, 0), function);
+}
+
+catalog::RunRecord the_run(std::optional<long long> given, const char* function) {
   pg::require_writable(function);
-  const auto given = pg::bigint_argument(fcinfo, 0);
   const auto run = given ? catalog::load_run(*given) : catalog::latest_unfinished_run();
   if (!run) {
     throw MigrationError(sqlstate::undefined_object,
@@ -53,6 +60,22 @@ void refuse_ended(const catalog::RunRecord& run, const char* verb) {
 bool is_owned(const catalog::RunRecord& run) {
   return run.state == "running" && pg::run_lock_held_elsewhere();
 }
+
+namespace {
+
+/// What migration_resume() without a number means. What somebody paused, or what failed, and belongs to a schedule is
+/// left alone: it may be a schedule that calls.
+std::optional<long long> run_to_resume() {
+  const auto latest = catalog::latest_unfinished_run();
+  if (!latest || latest->state == "running") return latest ? std::optional(latest->run_id) : std::nullopt;
+  if (const auto due = catalog::next_due_run()) return due->run_id;
+  if (catalog::waits_for(latest->run_id)) return std::nullopt;
+  const catalog::Schedule& s = latest->schedule;
+  if (latest->state != "queued" && (!s.start_at.empty() || !s.after.empty())) return std::nullopt;
+  return latest->run_id;
+}
+
+}  // namespace
 
 }  // namespace migration
 
@@ -97,13 +120,16 @@ MIGRATION_FUNCTION(migration_cancel) {
   return pg::text_result(fcinfo, "cancelled");
 }
 
-/// migration_resume(run_id) -> text: 'resuming' (a worker starts when this transaction commits) or 'running' (a live
-/// worker has it). Without an id and without anything to resume: 'nothing to resume'. A run restored from elsewhere is
-/// adopted by naming it. Errors: 42704, 42501, 55000 (ended), MX040 (another run is active).
+/// migration_resume(run_id) -> text: 'resuming' (a worker starts when this transaction commits), 'running' (a live
+/// worker has it) or 'scheduled' (it was paused before its time). Without an id: what was interrupted, else what is
+/// due, else what was paused or failed and has no schedule, else 'nothing to resume'. By its number a run starts before
+/// its time. A run restored from elsewhere is adopted by naming it. Errors: 42704, 42501, 55000 (ended), MX040 (another
+/// run is active).
 MIGRATION_FUNCTION(migration_resume) {
   pg::require_writable("migration_resume");
-  if (PG_ARGISNULL(0) && !catalog::latest_unfinished_run()) return pg::text_result(fcinfo, "nothing to resume");
-  const catalog::RunRecord run = the_run(fcinfo, "migration_resume");
+  const auto chosen = PG_ARGISNULL(0) ? run_to_resume() : pg::bigint_argument(fcinfo, 0);
+  if (!chosen) return pg::text_result(fcinfo, "nothing to resume");
+  const catalog::RunRecord run = the_run(chosen, "migration_resume");
   const pg::Role me = pg::current_role();
   if (run.state == "succeeded") refuse_ended(run, "resumed");
   if (run.state == "cancelled") refuse_ended(run, "resumed");
@@ -136,13 +162,22 @@ MIGRATION_FUNCTION(migration_resume) {
   catalog::set_run_state(run.run_id, "queued", {}, false);
   catalog::reset_crashes(run.run_id);
   catalog::log_event({run.run_id, "", 0, "resumed", me.name, -1, {}});
+  if (run.state == "paused" && catalog::waits_for(run.run_id)) {
+    start_when_due(run);
+    return pg::text_result(fcinfo, "scheduled");
+  }
+  // Started by hand before its time: nothing shall hold it until then.
+  if (run.state == "queued" && catalog::waits_for(run.run_id)) {
+    catalog::store_tuned(run.run_id, "{\"start_at\": null}");
+  }
   // The run keeps its role: the worker logs in as whoever resumes and becomes that role by their own right.
   pg::launch_at_commit(run.run_id);
   return pg::text_result(fcinfo, "resuming");
 }
 
 /// migration_backfill(relation, assignments, condition, options) -> bigint: the run, which starts when this transaction
-/// commits. Errors: 22004, 42601 with the texts' own position, 0A000 (sub-selects, several tables), 42P01, MX040.
+/// commits, when the runs before it are done, or when its options say. Errors: 22004, 22023 (options), 42601 with the
+/// texts' own position, 0A000 (sub-selects, several tables), 42P01.
 MIGRATION_FUNCTION(migration_backfill) {
   pg::require_writable("migration_backfill");
   if (PG_ARGISNULL(0)) pg::refuse_null("relation", "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p');");
@@ -156,7 +191,6 @@ MIGRATION_FUNCTION(migration_backfill) {
   const auto condition = pg::text_argument(fcinfo, 2);
   const std::string options = json_argument(fcinfo, 3);
   const bool deletes = assignments.empty();
-  const backfill::Settings settings = read_options({}, relation, options, deletes);
   std::string sql =
       deletes ? fmt::format("DELETE FROM {}\n", relation) : fmt::format("UPDATE {} SET {}\n", relation, assignments);
   // No parentheses of ours: the condition must be one expression by itself.
@@ -177,9 +211,6 @@ MIGRATION_FUNCTION(migration_backfill) {
                          "A backfill is run by a background worker, which cannot see it.",
                          "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relpersistence <> 't';");
   }
-  if (pg::run_lock_held_elsewhere() || catalog::active_run()) {
-    throw MigrationError(sqlstate::run_active, "another run is active", {}, "SELECT * FROM migration_status();");
-  }
   const pg::Role role = pg::current_role();
   const pg::Role session = pg::session_role();
   const pg::Settings s = pg::settings();
@@ -194,21 +225,33 @@ MIGRATION_FUNCTION(migration_backfill) {
   run.lock_timeout_ms = s.lock_timeout_ms;
   run.lock_retries = s.lock_retries;
   run.batch_target_ms = s.batch_target_ms;
+  const std::string example =
+      fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(relation));
+  backfill::Settings settings = read_options(Pace::base_of(run), relation, options, deletes);
+  if (settings.trigger == "on" || settings.verify == "constraint") {
+    throw MigrationError(sqlstate::feature_not_supported, "a fill trigger and a proof by constraint need a revision",
+                         "They are steps of a plan, before and after the backfill.",
+                         fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');",
+                                     literal(relation)));
+  }
+  catalog::schedule_run(run, settings, example);
   catalog::StepRecord step;
   step.step = 1;
   step.kind = "backfill";
-  // With options, as a script would have it: the step's text says all there is to know.
-  step.statements = {options == "{}" ? sql
-                                     : fmt::format("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
-                                                   deletes ? "NULL" : literal(assignments),
-                                                   condition ? literal(*condition) : "NULL", literal(options))};
+  // With options it is kept as a script would have it, the options as they were understood here.
+  if (options != "{}") {
+    sql = fmt::format("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
+                      deletes ? "NULL" : literal(assignments), condition ? literal(*condition) : "NULL",
+                      literal(backfill::to_json(settings, catalog::json_entries(options))));
+  }
+  step.statements = {sql};
   step.script_path = pg::get_setting("search_path");
   step.completes = true;
   catalog::insert_run(run, {step});
   catalog::log_event({run.run_id, "", 0, "queued", role.name, -1, {}});
-  pg::launch_at_commit(run.run_id);
+  const std::string when = start_when_due(run);
   const CursorDecision decision = choose_cursor(*parsed[0].change, facts, settings.cursor);
-  pg::report(NOTICE, "00000", fmt::format("run {} queued: {}", run.run_id, decision.reason),
-             "It starts when this transaction commits.", fmt::format("SELECT migration_wait({});", run.run_id));
+  pg::report(NOTICE, "00000", fmt::format("run {} queued: {}", run.run_id, decision.reason), when,
+             fmt::format("SELECT migration_wait({});", run.run_id));
   return pg::bigint_result(run.run_id);
 }

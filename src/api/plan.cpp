@@ -12,6 +12,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "api/projection.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/revisions.hpp"
 #include "pg/function.hpp"
@@ -263,7 +264,13 @@ MIGRATION_FUNCTION(migration_plan) {
       row.emplace_back(std::move(rows));
       row.emplace_back(std::move(bytes));
       row.emplace_back(transaction);
-      row.emplace_back(or_null(p.note));
+      std::string note = p.note;
+      if (step.kind == StepKind::backfill) {
+        use_path(stored.script_path);
+        const std::string size = projected_size(s, facts[stored.script_path + "\n" + relation]);
+        if (!size.empty()) note += (note.empty() ? "" : "; ") + size;
+      }
+      row.emplace_back(or_null(note));
       out.add(row);
     }
   }

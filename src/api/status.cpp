@@ -5,12 +5,14 @@
 // database is orphaned. Nothing has to be written for that to be seen, also on a standby. Invariant: reads only.
 #include <fmt/format.h>
 
+#include "api/schedule.hpp"
 #include "backfill/batch.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/leftovers.hpp"
 #include "catalog/reports.hpp"
 #include "catalog/revisions.hpp"
 #include "catalog/runs.hpp"
+#include "catalog/schedule.hpp"
 #include "pg/function.hpp"
 #include "pg/launcher.hpp"
 #include "pg/lock.hpp"
@@ -35,7 +37,9 @@ bool foreign(const std::string& system_identifier, unsigned database) {
 /// The state a user sees of a run.
 std::string seen_state(const std::string& stored, bool background, bool owned, bool is_foreign, long long epoch) {
   if (!background) return stored;
-  if ((stored == "running" || stored == "queued" || stored == "paused" || stored == "failed") && is_foreign) {
+  if ((stored == "running" || stored == "queued" || stored == "scheduled" || stored == "paused" ||
+       stored == "failed") &&
+      is_foreign) {
     return "orphaned";
   }
   if (stored == "running" && !owned) return "interrupted";
@@ -66,7 +70,8 @@ void describe_run(Standing& now, const catalog::RunRecord& run, const std::strin
     now.hint = run.problem.hint.empty() ? fmt::format("SELECT migration_resume({});", id) : run.problem.hint;
     now.waiting_for = run.problem.message;
   } else if (state == "queued") {
-    now.hint = fmt::format("SELECT migration_resume({});  -- when it does not start", id);
+    now.hint = fmt::format("SELECT migration_resume({});{}", id,
+                           not_by_itself().empty() ? "  -- when it does not start" : not_by_itself());
     now.waiting_for = "a worker";
   } else {
     now.hint = "SELECT * FROM migration_progress();";
@@ -86,6 +91,17 @@ Standing standing() {
 
   const bool owned = !pg::in_recovery() && pg::run_lock_held_elsewhere();
   now.run = catalog::latest_unfinished_run();
+  std::string scheduled;
+  if (now.run && now.run->state == "queued" && !foreign(now.run->system_identifier, now.run->database_oid)) {
+    // A run that waits for its time is not what this database is busy with.
+    if (const auto wait = catalog::waits_for(now.run->run_id)) {
+      scheduled = fmt::format("run {} is due at {}", now.run->run_id, *wait);
+      if (wait->starts_with("run ")) scheduled = fmt::format("run {} waits for {}", now.run->run_id, *wait);
+      if (!pg::launcher_registered()) scheduled += "; then: SELECT migration_resume();";
+      now.waiting_for = scheduled;
+      now.run.reset();
+    }
+  }
   if (now.run) {
     const catalog::RunRecord& run = *now.run;
     const std::string state =
@@ -174,13 +190,13 @@ MIGRATION_FUNCTION(migration_progress) {
   const auto run = catalog::latest_unfinished_run();
   if (!run || run->state != "running") return out.done();
   for (pg::Row& row : catalog::progress_rows(run->run_id, run->owner_pid)) {
-    const pg::Value percent = row.back();
-    row.pop_back();
-    const pg::Value with_rests = row.back();
-    row.pop_back();
+    // ... waiting_for, rest of the time, percent; then the columns behind bar.
+    const pg::Value with_rests = row[16], percent = row[17], hot = row[18];
     std::string bar = percent ? backfill::bar(std::stod(*percent)) : std::string();
+    if (hot) bar += fmt::format(", {:.0f} % in place", 100 * std::stod(*hot));
     if (with_rests) bar += fmt::format(", {} left with throttling", *with_rests);
-    row.emplace_back(bar.empty() ? pg::Value() : pg::Value(bar));
+    row.erase(row.begin() + 16);
+    row[16] = bar.empty() ? pg::Value() : pg::Value(bar);
     out.add(row);
   }
   return out.done();
@@ -192,8 +208,10 @@ MIGRATION_FUNCTION(migration_runs) {
   const bool owned = !pg::in_recovery() && pg::run_lock_held_elsewhere();
   for (pg::Row& row : catalog::run_rows()) {
     const bool is_foreign = foreign(pg::text_or_empty(row[19]), static_cast<unsigned>(pg::to_integer(row[20])));
+    if (pg::to_bool(row.back())) row[3] = "scheduled";
     row[3] = seen_state(*row[3], pg::to_bool(row[6]), owned || pg::in_recovery(), is_foreign, pg::to_integer(row[18]));
-    row.resize(18);
+    row.erase(row.begin() + 18, row.begin() + 21);
+    row.pop_back();
     out.add(row);
   }
   return out.done();

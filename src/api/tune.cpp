@@ -6,14 +6,19 @@
 // commit.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/arguments.hpp"
 #include "api/control.hpp"
+#include "api/schedule.hpp"
+#include "catalog/schedule.hpp"
 #include "catalog/tuning.hpp"
 #include "pg/identity.hpp"
 #include "pg/lock.hpp"
 #include "pg/process.hpp"
 #include "pg/signal.hpp"
 #include "worker/backfill_options.hpp"
+#include "worker/executor.hpp"
 #include "worker/pace.hpp"
 #include "worker/user_check.hpp"
 
@@ -27,6 +32,23 @@ std::string settings_argument(FunctionCallInfo fcinfo, const std::string& hint) 
   } catch (const MigrationError& e) {
     throw MigrationError(e.state(), "settings must be a JSON object", e.detail(), hint);
   }
+}
+
+/// The settings before anything was tuned: those of the run, and the options of its backfill.
+backfill::Settings made_with(const catalog::RunRecord& run, const std::string& example) {
+  backfill::Settings base = Pace::base_of(run);
+  if (run.direction != "backfill") return base;
+  for (const catalog::StepRecord& step : catalog::load_steps(run.run_id)) {
+    for (const Statement& s : parse_step(step)) {
+      if (!s.backfill || !s.backfill->options) continue;
+      backfill::apply(base, base, catalog::json_entries(*s.backfill->options), backfill::Use::create, example);
+    }
+  }
+  return base;
+}
+
+bool is_schedule(const backfill::Entry& entry) {
+  return entry.first == "start_at" || entry.first == "every" || entry.first == "priority";
 }
 
 /// The expression will run as the run's role: only who may be that role may give it.
@@ -53,7 +75,7 @@ MIGRATION_FUNCTION(migration_tune) {
   const catalog::RunRecord run = the_run(fcinfo, "migration_tune");
   if (run.state == "succeeded" || run.state == "cancelled") refuse_ended(run, "tuned");
   const std::string example = fmt::format("SELECT migration_tune({}, '{{}}');", run.run_id);
-  const backfill::Settings base = Pace::base_of(run);
+  const backfill::Settings base = made_with(run, example);
   backfill::Settings settings = base;
   backfill::apply(settings, base, catalog::load_tuned(run.run_id), backfill::Use::tune, example);
   const backfill::Entries given = catalog::json_entries(settings_argument(fcinfo, example));
@@ -69,6 +91,8 @@ MIGRATION_FUNCTION(migration_tune) {
   }
   const std::string json = backfill::to_json(settings, given);
   catalog::store_tuned(run.run_id, json);
+  catalog::reschedule_run(run.run_id, settings, given);
+  if (run.state == "queued" && std::any_of(given.begin(), given.end(), is_schedule)) start_when_due(run);
   catalog::log_event({run.run_id, "", 0, "tuned", pg::current_role().name, -1, catalog::Problem{"", json, "", ""}});
   if (is_owned(run)) {
     if (const int owner = pg::run_lock_owner(); owner != 0) pg::wake_at_commit(owner);

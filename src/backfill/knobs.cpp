@@ -192,7 +192,7 @@ constexpr Knob knobs[] = {{"action", false, Form::text, "'update', 'delete' or '
   return s.verify;
 }
 }
-, {"after", false, Form::list, "an array of job ids", "[7]", SET{std::vector<Text> items;
+, {"after", false, Form::list, "an array of run ids", "[7]", SET{std::vector<Text> items;
 std::vector<long long> ids;
 if (!set_list(items, t)) return false;
 for (const Text& item : items) {

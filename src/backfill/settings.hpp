@@ -28,7 +28,7 @@ struct Settings {
   std::vector<std::string> key;      ///< columns of the keyset; empty: chosen
   std::string trigger = "auto";      ///< fill trigger: auto (where later steps need it), on, off
   std::string verify = "off";        ///< proof at the end: off, constraint, scan
-  std::vector<long long> after;      ///< jobs that must be done before
+  std::vector<long long> after;      ///< runs that must have succeeded before it starts
 
   // ---- how it is done: may change at any time, obeyed from the next batch on ----
   /// 200 ms: short enough that a writer who meets a locked row hardly notices, long enough that commits cost nothing.

@@ -298,6 +298,24 @@ std::vector<std::string> losses_of(const Statement& s) {
   return out;
 }
 
+SetColumns set_columns_of(unsigned relation, const std::vector<std::string>& quoted_columns) {
+  Scope scope;
+  SetColumns out;
+  double growth = 0;
+  for (const Row& row : pg::query(
+           "SELECT p.names[1], CASE WHEN a.attnum IS NULL THEN 8 ELSE coalesce(s.stanullfrac, 1) * CASE WHEN a.attlen "
+           "> 0 THEN a.attlen WHEN s.stawidth > 0 THEN s.stawidth ELSE 16 END END FROM pg_catalog.unnest($2::text[]) q "
+           "CROSS JOIN LATERAL pg_catalog.parse_ident(q) p(names) LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = "
+           "$1::oid AND a.attname = p.names[1] AND a.attnum > 0 LEFT JOIN pg_catalog.pg_statistic s ON s.starelid = "
+           "a.attrelid AND s.staattnum = a.attnum AND NOT s.stainherit",
+           {sql_int(relation), pg::sql_array(quoted_columns)})) {
+    out.names.push_back(*row[0]);
+    growth += std::stod(*row[1]);
+  }
+  out.growth = static_cast<int>(growth + 0.5);
+  return out;
+}
+
 std::vector<InvalidIndex> invalid_indexes() {
   Scope scope;
   std::vector<InvalidIndex> out;

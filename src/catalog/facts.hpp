@@ -23,6 +23,14 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
 std::string relation_name(unsigned oid);
 RelationFacts relation_facts(const std::string& quoted_name);
 
+/// The columns an UPDATE sets: their names without quotes, and the bytes that a row gets longer when those that are
+/// NULL in most rows are filled. A column that does not exist yet counts as 8 bytes.
+struct SetColumns {
+  std::vector<std::string> names;
+  int growth = 0;
+};
+SetColumns set_columns_of(unsigned relation, const std::vector<std::string>& quoted_columns);
+
 /// Does a validated CHECK constraint, or NOT NULL, say that the column holds no NULL?
 bool proven_not_null(const std::string& quoted_relation, const std::string& quoted_column);
 

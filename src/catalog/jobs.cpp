@@ -54,8 +54,9 @@ std::optional<JobRecord> load_job(long long job_id) {
       "SELECT job_id, run_id, step, action, relation, alias, relation_oid, assignments, condition, cursor_kind, "
       "key_columns, leaves, leaf_blocks, leaf_files, leaf, next_block, next_key, end_key, batch_size, batches, "
       "rows_done, "
-      "rows_seen, rows_total, blocks_done, blocks_total, state, quarantined FROM migration_ext.job WHERE job_id = "
-      "$1::bigint",
+      "rows_seen, rows_total, blocks_done, blocks_total, state, wal_bytes, rows_hot, quarantined FROM "
+      "migration_ext.job "
+      "WHERE job_id = $1::bigint",
       {sql_int(job_id)});
   if (rows.empty()) return std::nullopt;
   const Row& r = rows[0];
@@ -86,7 +87,9 @@ std::optional<JobRecord> load_job(long long job_id) {
   j.blocks_done = pg::to_integer(r[23]);
   j.blocks_total = pg::to_integer(r[24]);
   j.state = pg::text_or_empty(r[25]);
-  j.quarantined = pg::to_integer(r[26]);
+  j.wal_bytes = pg::to_integer(r[26]);
+  j.rows_hot = pg::to_integer(r[27]);
+  j.quarantined = pg::to_integer(r[28]);
   return j;
 }
 
@@ -123,13 +126,15 @@ bool advance_job(const JobRecord& j, long long epoch, double busy_ms) {
   pg::query(
       "UPDATE migration_ext.job SET leaf = $3::integer, next_block = $4::bigint, next_key = $5::text[], "
       "batch_size = $6::bigint, batches = $7::bigint, rows_done = $8::bigint, rows_seen = $9::bigint, "
-      "blocks_done = $10::bigint, leaf_files = $11::oid[], leaf_blocks = $12::bigint[], quarantined = $14::bigint, "
-      "busy = busy + $13::double precision * interval '1 millisecond' "
+      "blocks_done = $10::bigint, leaf_files = $11::oid[], leaf_blocks = $12::bigint[], "
+      "busy = busy + $13::double precision * interval '1 millisecond', wal_bytes = $14::bigint, rows_hot = "
+      "$15::bigint, quarantined = $16::bigint "
       "WHERE job_id = $1::bigint AND owner_epoch = $2::bigint",
       {sql_int(j.job_id), sql_int(epoch), sql_int(j.leaf), sql_int(j.next_block),
        j.next_key.empty() ? Value() : sql_array(j.next_key), sql_int(j.batch_size), sql_int(j.batches),
        sql_int(j.rows_done), sql_int(j.rows_seen), sql_int(j.blocks_done), number_array(j.leaf_files),
-       number_array(j.leaf_blocks), std::to_string(busy_ms), sql_int(j.quarantined)});
+       number_array(j.leaf_blocks), std::to_string(busy_ms), sql_int(j.wal_bytes), sql_int(j.rows_hot),
+       sql_int(j.quarantined)});
   return pg::rows_processed() == 1;
 }
 

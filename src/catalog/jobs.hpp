@@ -23,6 +23,8 @@ struct JobRecord {
   std::vector<std::string> next_key, end_key;
   long long batch_size = 0, batches = 0, rows_done = 0, rows_seen = 0, rows_total = 0, blocks_done = 0,
             blocks_total = 0;
+  long long wal_bytes = 0;  ///< written by its batches
+  long long rows_hot = 0;   ///< rows whose new version stayed on its page
   std::string state;
   long long quarantined = 0;  ///< rows set aside
 };

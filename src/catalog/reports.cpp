@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "catalog/schedule.hpp"
+
 namespace migration::catalog {
 
 using pg::Rows;
@@ -18,7 +20,8 @@ Rows run_rows() {
       "'succeeded') WHEN r.state = 'succeeded' THEN r.steps ELSE 0 END, r.queued_at, r.started_at, r.ended_at, "
       "coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.started_at, r.waiting_for, r.sqlstate, r.message, "
       "r.detail, "
-      "r.hint, r.owner_epoch, r.system_identifier, r.database_oid FROM migration_ext.run r ORDER BY r.run_id DESC");
+      "r.hint, r.owner_epoch, r.system_identifier, r.database_oid, r.start_at, r.every, r.priority, "
+      "r.after, " MIGRATION_WAITS_FOR_ITS_TIME "FROM migration_ext.run r ORDER BY r.run_id DESC");
 }
 
 Rows log_rows(std::optional<long long> run_id) {
@@ -51,7 +54,8 @@ Rows progress_rows(long long run_id, int owner_pid) {
       "coalesce(nullif(p.current_locker_pid, 0)::text, r.waiting_for), CASE WHEN h.held > interval '1 second' AND "
       "b.percent > 0 AND b.percent < 100 THEN pg_catalog.date_trunc('second', (extract(epoch FROM j.busy + h.held) * "
       "(100 "
-      "- b.percent) / b.percent) * interval '1 second') END, b.percent "
+      "- b.percent) / b.percent) * interval '1 second') END, b.percent, CASE WHEN j.rows_done > 0 AND j.rows_hot > 0 "
+      "THEN pg_catalog.round(least(1, j.rows_hot::numeric / j.rows_done), 3) END, nullif(j.wal_bytes, 0), h.held "
       "FROM migration_ext.run r JOIN migration_ext.step s ON s.run_id = r.run_id AND s.state = 'running' "
       "LEFT JOIN migration_ext.job j ON j.job_id = s.job_id "
       "LEFT JOIN pg_catalog.pg_stat_progress_create_index p ON p.pid = $2::integer "

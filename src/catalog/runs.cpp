@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include "catalog/schedule.hpp"
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
+#include "statement/error.hpp"
 
 namespace migration::catalog {
 
@@ -20,6 +22,12 @@ namespace {
 
 Value or_null(const std::string& s) {
   return s.empty() ? Value() : Value(s);
+}
+
+Value id_array(const std::vector<long long>& ids) {
+  std::string out = "{";
+  for (const long long id : ids) out += (out.size() > 1 ? "," : "") + std::to_string(id);
+  return out + "}";
 }
 
 RunRecord to_run(const Row& row) {
@@ -46,13 +54,19 @@ RunRecord to_run(const Row& row) {
   r.waiting_for = pg::text_or_empty(row[19]);
   r.problem = Problem{pg::text_or_empty(row[20]), pg::text_or_empty(row[21]), pg::text_or_empty(row[22]),
                       pg::text_or_empty(row[23])};
+  r.schedule.start_at = pg::text_or_empty(row[24]);
+  r.schedule.every_ms = pg::to_integer(row[25]);
+  r.schedule.priority = static_cast<int>(pg::to_integer(row[26]));
+  for (const std::string& id : pg::parse_array(row[27])) r.schedule.after.push_back(std::stoll(id));
   return r;
 }
 
-#define RUN_COLUMNS                                                                                        \
-  "run_id, direction, target, state, desired, desired_by, background, role_name, role_oid, session_name, " \
-  "session_oid, steps, settings->>'lock_timeout', settings->>'lock_retries', settings->>'batch_target', "  \
-  "owner_pid, owner_epoch, system_identifier, database_oid, waiting_for, sqlstate, message, detail, hint " \
+#define RUN_COLUMNS                                                                                         \
+  "run_id, direction, target, state, desired, desired_by, background, role_name, role_oid, session_name, "  \
+  "session_oid, steps, settings->>'lock_timeout', settings->>'lock_retries', settings->>'batch_target', "   \
+  "owner_pid, owner_epoch, system_identifier, database_oid, waiting_for, sqlstate, message, detail, hint, " \
+  "to_char(start_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00'), "                                   \
+  "(extract(epoch FROM every) * 1000)::bigint, priority, after "                                            \
   "FROM migration_ext.run "
 
 StepRecord to_step(const Row& row) {
@@ -85,16 +99,19 @@ long long insert_run_row(const RunRecord& run, const char* state) {
   Rows rows = pg::query(
       "INSERT INTO migration_ext.run (direction, target, state, desired, background, role_name, role_oid, "
       "session_name, "
-      "session_oid, steps, settings, owner_epoch, system_identifier, database_oid, queued_at, started_at, owner_pid) "
+      "session_oid, steps, settings, owner_epoch, system_identifier, database_oid, queued_at, started_at, owner_pid, "
+      "start_at, every, priority, after) "
       "VALUES "
       "($1, $2, $3, 'run', $4::boolean, $5, $6::oid, $7, $8::oid, $9::integer, pg_catalog.jsonb_build_object("
       "'lock_timeout', $10::integer, 'lock_retries', $11::integer, 'batch_target', $12::integer), 0, $13, $14::oid, "
       "pg_catalog.clock_timestamp(), CASE WHEN $4::boolean THEN NULL ELSE pg_catalog.clock_timestamp() END, "
-      "CASE WHEN $4::boolean THEN NULL ELSE pg_catalog.pg_backend_pid() END) RETURNING run_id",
+      "CASE WHEN $4::boolean THEN NULL ELSE pg_catalog.pg_backend_pid() END, $15::timestamptz, "
+      "nullif($16::bigint, 0) * interval '1 millisecond', $17::integer, $18::bigint[]) RETURNING run_id",
       {run.direction, run.target, std::string(state), pg::sql_bool(run.background), run.role_name,
        sql_int(run.role_oid), run.session_name, sql_int(run.session_oid), sql_int(run.steps),
        sql_int(run.lock_timeout_ms), sql_int(run.lock_retries), sql_int(run.batch_target_ms),
-       std::to_string(pg::system_identifier()), sql_int(pg::database_oid())});
+       std::to_string(pg::system_identifier()), sql_int(pg::database_oid()), or_null(run.schedule.start_at),
+       sql_int(run.schedule.every_ms), sql_int(run.schedule.priority), id_array(run.schedule.after)});
   return pg::to_integer(rows.at(0).at(0));
 }
 
@@ -134,11 +151,12 @@ std::optional<RunRecord> load_run(long long run_id) {
 
 std::optional<RunRecord> latest_unfinished_run() {
   Scope scope;
-  // A run that failed or was cancelled is "the run" until a later one of either direction has succeeded.
-  return first_run(
-      pg::query("SELECT " RUN_COLUMNS "WHERE run_id = (SELECT r.run_id FROM migration_ext.run r WHERE r.background AND "
-                "r.state IN ('queued', 'running', 'paused', 'failed') AND NOT EXISTS (SELECT FROM migration_ext.run n "
-                "WHERE n.run_id > r.run_id AND n.state = 'succeeded') ORDER BY r.run_id DESC LIMIT 1)"));
+  // A run that failed or was paused is "the run" until a later one of either direction has succeeded.
+  return first_run(pg::query(
+      "SELECT " RUN_COLUMNS
+      "r WHERE background AND (state IN ('queued', 'running') OR state IN ('paused', 'failed') AND NOT EXISTS "
+      "(SELECT FROM migration_ext.run n WHERE n.run_id > r.run_id AND n.state = 'succeeded')) "
+      "ORDER BY state = 'running' DESC, " MIGRATION_WAITS_FOR_ITS_TIME ", run_id DESC LIMIT 1"));
 }
 
 bool any_run() {
@@ -148,13 +166,14 @@ bool any_run() {
 
 std::optional<RunRecord> latest_run() {
   Scope scope;
-  return first_run(pg::query("SELECT " RUN_COLUMNS "ORDER BY run_id DESC LIMIT 1"));
+  return first_run(pg::query("SELECT " RUN_COLUMNS "r ORDER BY " MIGRATION_WAITS_FOR_ITS_TIME ", run_id DESC LIMIT 1"));
 }
 
 std::optional<RunRecord> active_run() {
   Scope scope;
-  return first_run(pg::query(
-      "SELECT " RUN_COLUMNS "WHERE background AND state IN ('queued', 'running') ORDER BY state DESC, run_id LIMIT 1"));
+  return first_run(pg::query("SELECT " RUN_COLUMNS "r WHERE background AND state IN ('queued', 'running') AND "
+                             "NOT " MIGRATION_WAITS_FOR_ITS_TIME
+                             " ORDER BY state DESC, priority DESC, run_id LIMIT 1"));
 }
 
 std::vector<StepRecord> load_steps(long long run_id) {
@@ -196,6 +215,7 @@ void set_run_state(long long run_id, const std::string& state, const Problem& p,
       "ended_at = CASE WHEN $7::boolean THEN pg_catalog.clock_timestamp() ELSE ended_at END WHERE run_id = $1::bigint",
       {sql_int(run_id), state, or_null(p.state), or_null(p.message), or_null(p.detail), or_null(p.hint),
        pg::sql_bool(ended)});
+  if (state == "succeeded" || (state == "failed" && p.state != sqlstate::suspected_crasher)) queue_next(run_id);
 }
 
 void forget_oids(long long run_id) {

@@ -15,6 +15,14 @@ struct Problem {
   std::string state, message, detail, hint;
 };
 
+/// When a queued run may start.
+struct Schedule {
+  std::string start_at;  ///< timestamptz that reads the same everywhere; empty: at once
+  long long every_ms = 0;
+  int priority = 0;
+  std::vector<long long> after;  ///< runs that must have succeeded
+};
+
 struct RunRecord {
   long long run_id = 0;
   std::string direction, target, state, desired;
@@ -30,6 +38,7 @@ struct RunRecord {
   unsigned database_oid = 0;
   std::string waiting_for;
   Problem problem;
+  Schedule schedule;
 };
 
 struct StepRecord {
@@ -51,13 +60,14 @@ long long insert_foreground_run(const RunRecord& run);
 void finish_foreground_run(long long run_id);
 
 std::optional<RunRecord> load_run(long long run_id);
-/// The newest run in one of the live states (queued, running, paused) or failed: what "the run" means without an id.
+/// What "the run" means without an id: one that runs, else the newest that is queued, paused or failed, those that wait
+/// for their time last.
 std::optional<RunRecord> latest_unfinished_run();
 /// Has anything ever been run here?
 bool any_run();
 /// The newest run of all.
 std::optional<RunRecord> latest_run();
-/// A background run that is running or queued now.
+/// A background run that is running, or queued and not waiting for its time.
 std::optional<RunRecord> active_run();
 std::vector<StepRecord> load_steps(long long run_id);
 /// Only the steps after `after`, at most `limit`.
@@ -65,6 +75,7 @@ std::vector<StepRecord> load_open_steps(long long run_id, int limit);
 
 /// Becomes owner: state running, epoch + 1. Returns the epoch.
 long long claim_run(long long run_id, int pid);
+/// An ended run that repeats queues the next one here, in the same transaction.
 void set_run_state(long long run_id, const std::string& state, const Problem& problem, bool ended);
 /// Makes a run from elsewhere this database's own, for this role.
 void adopt_run(long long run_id, const std::string& role, unsigned role_oid);

@@ -1,10 +1,12 @@
 // The launcher; see launcher.hpp.
 #include "pg/launcher.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "pg/alarm.hpp"
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
@@ -81,11 +83,23 @@ std::vector<Database> databases() {
   return out;
 }
 
-}  // namespace
+constexpr long longest_sleep_ms = 60000;
 
-namespace {
-bool g_registered = false;
+/// Sends a probe into this database; 0: into each.
+void probe(Oid only, Probe kind) {
+  if (!settings().enabled) return;
+  for (const Database& database : databases()) {
+    if ((only != InvalidOid && database.oid != only) || !wanted(database.name)) continue;
+    const WorkerStart start{database.oid, InvalidOid, 0, 0, static_cast<std::int32_t>(kind)};
+    // One probe at a time, and patiently: slots may be short right after a start.
+    while (launch(start, true) == Launch::no_slot) wait_latch(1000);
+    if (only == InvalidOid) wait_latch(100);
+  }
 }
+
+bool g_registered = false;
+
+}  // namespace
 
 bool launcher_registered() {
   return g_registered;
@@ -112,19 +126,18 @@ void run_launcher() {
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
   });
-  for (const Database& database : databases()) {
-    if (!settings().enabled || !settings().auto_resume || !wanted(database.name)) continue;
-    const WorkerStart start{database.oid, InvalidOid, 0, 0, 1};
-    // One probe at a time, and patiently: slots may be short right after a start.
-    while (launch(start, true) == Launch::no_slot) wait_latch(1000);
-    wait_latch(100);
-  }
+  receive_alarms();
+  probe(0, settings().auto_resume ? Probe::resume : Probe::due);
   pg_call([] { pgstat_report_activity(STATE_IDLE, nullptr); });
   for (;;) {
-    wait_latch(60000);
+    const Alarms alarms = take_alarms();
+    for (const unsigned database : alarms.databases) probe(database, Probe::due);
+    wait_latch(alarms.next_ms < 0 ? longest_sleep_ms : std::min(alarms.next_ms, longest_sleep_ms));
     if (ConfigReloadPending) {
       ConfigReloadPending = false;
+      const bool was_enabled = settings().enabled;
       pg_call([] { ProcessConfigFile(PGC_SIGHUP); });
+      if (!was_enabled) probe(InvalidOid, Probe::due);
     }
   }
 }

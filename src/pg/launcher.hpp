@@ -2,8 +2,8 @@
 //
 // What: registration at preload, its loop over databases, and the check that an installation is the real one. Facts:
 // a static worker with BgWorkerStart_RecoveryFinished starts on a promoted standby too; one that exits with 0 is
-// forgotten by the postmaster, so it only ever waits. Why once per start: runs are started by the sessions that ask for
-// them; only a restart leaves runs without a process.
+// forgotten by the postmaster, so it only ever waits. It looks into each database once per start, because only a
+// restart leaves runs without a process, and later into those with an alarm (pg/alarm.hpp), for runs that are due.
 #pragma once
 
 namespace migration::pg {

@@ -186,10 +186,11 @@ void launch_pending() noexcept {
   auto& list = pending_launches();
   for (const PendingLaunch& pending : list) {
     const std::int64_t run = pending.run_id;
-    const WorkerStart start{MyDatabaseId, pending.session_user, run, 0, 0};
+    const Probe probe = run == 0 ? Probe::due : Probe::none;
+    const WorkerStart start{MyDatabaseId, pending.session_user, run, 0, static_cast<std::int32_t>(probe)};
     BackgroundWorker worker;
     fill_worker(worker, start, false);
-    if (!RegisterDynamicBackgroundWorker(&worker, nullptr)) {
+    if (!RegisterDynamicBackgroundWorker(&worker, nullptr) && run != 0) {
       ereport(WARNING, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
                         errmsg("run %lld stays queued: no background worker slot is free", static_cast<long long>(run)),
                         errhint("SELECT migration_resume(%lld);", static_cast<long long>(run))));
@@ -226,6 +227,10 @@ void launch_at_commit_as(std::int64_t run_id, unsigned session_user) {
     registered = true;
   }
   pending_launches().push_back(PendingLaunch{run_id, session_user});
+}
+
+void launch_due_at_commit() {
+  launch_at_commit_as(0, InvalidOid);
 }
 
 namespace {

@@ -31,11 +31,18 @@ struct WorkerRequest {
   char message[1024], detail[1024], hint[512];
 };
 
+/// What a worker without a run is for.
+enum class Probe : std::int32_t {
+  none = 0,
+  resume = 1,  ///< hand on what was cut off by a restart, then what is due
+  due = 2      ///< only what is due
+};
+
 struct WorkerStart {
   unsigned database, session_user;
-  std::int64_t run_id;        ///< 0: the request is in the segment
-  std::uint32_t segment;      ///< dsm handle, 0 when none
-  std::int32_t resume_probe;  ///< 1: look for runs to resume (started by the launcher)
+  std::int64_t run_id;    ///< 0: the request is in the segment
+  std::uint32_t segment;  ///< dsm handle, 0 when none
+  std::int32_t probe;     ///< a Probe
 };
 
 enum class Launch { started, no_slot };
@@ -71,6 +78,9 @@ class WorkerChannel {
 void launch_at_commit(std::int64_t run_id);
 /// The same for another session user (the launcher's probe resumes a run for whoever asked for it).
 void launch_at_commit_as(std::int64_t run_id, unsigned session_user);
+
+/// Remembers to start, when this transaction commits, whichever run is due then: another one may come first.
+void launch_due_at_commit();
 
 /// Wakes the session that started this worker. Full memory barrier, for the answer in shared memory.
 void wake_waiter();

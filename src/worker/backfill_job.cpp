@@ -97,6 +97,8 @@ void BackfillJob::load() {
   settings = Pace::base_of(run);
   if (const auto& call = statements[0].backfill) {
     settings = read_options(settings, change.relation, call->options, call->assignments.empty());
+    // The schedule of a run has been obeyed before it started; whoever starts it by hand wants it now.
+    if (run.direction == "backfill") settings.start_at.clear();
   }
   for (const std::string& column : change.set_columns) set_columns.push_back(unquoted(column));
   if (step.job_id) {

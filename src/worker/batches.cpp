@@ -20,6 +20,7 @@
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
+#include "pg/usage.hpp"
 #include "pg/watchdog.hpp"
 #include "run/decision.hpp"
 #include "worker/backfill_job.hpp"
@@ -161,6 +162,7 @@ class Backfill {
 
   bool batch(bool careful) {
     const double started = monotonic_ms();
+    const long long wal_before = pg::own_wal_bytes();
     catalog::JobRecord& record = job_.record;
     pg::report_activity(fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
@@ -178,6 +180,7 @@ class Backfill {
     } else {
       record.batch_size = size;
     }
+    record.wal_bytes += pg::own_wal_bytes() - wal_before;
     job_.advance(elapsed);
     // It gets on between the crashes, so it is not what brings the server down. At its end it gets nowhere any more,
     // and what comes after the last batch may be what does.

@@ -1,8 +1,9 @@
 // Entry points of the background processes: the executor of one run, and the launcher.
 //
 // What: migration_worker_main connects as the session user of the caller, becomes the caller's role, takes the run lock
-// and carries out one run. migration_launcher_main (only with shared_preload_libraries) asks, once after each start of
-// the server, every database for runs to resume. Process model: the launcher knows shared catalogs only and resolves
+// and carries out one run; when that has ended it starts the next one that is due. migration_launcher_main (only with
+// shared_preload_libraries) asks, once after each start of the server, every database for runs to resume, and later
+// those where a run becomes due. Process model: the launcher knows shared catalogs only and resolves
 // nothing that belongs to a user; what fails in a database fails there. Ownership is the run lock: no clocks, no flags.
 // An exit code of 0 keeps the postmaster from restarting an executor.
 #include <fmt/format.h>
@@ -11,6 +12,8 @@
 #include <optional>
 
 #include "catalog/runs.hpp"
+#include "catalog/schedule.hpp"
+#include "pg/alarm.hpp"
 #include "pg/identity.hpp"
 #include "pg/launcher.hpp"
 #include "pg/lock.hpp"
@@ -29,6 +32,9 @@ extern "C" {
 namespace migration {
 
 namespace {
+
+/// A run that is due and cannot start now is looked after again.
+constexpr double due_again_s = 30;
 
 enum Answer { nothing_yet = 0, started = 1, nothing_to_do = 2, somebody_else = 3, failed_early = 4 };
 
@@ -122,6 +128,31 @@ void record_failure(long long run_id, const catalog::Problem& p) {
   });
 }
 
+/// Starts whichever run is due and goes first, as whoever asked for it. False when none is.
+bool start_next() {
+  if (!pg::settings().enabled || pg::run_lock_held_elsewhere()) return false;
+  const auto next = catalog::next_due_run();
+  if (!next) return false;
+  // A login as somebody else is given only on the word of a ledger that nobody but its owner can have written.
+  if (next->session_oid != pg::session_role().oid && !pg::is_trustworthy_installation()) return false;
+  pg::launch_at_commit_as(next->run_id, next->session_oid);
+  return true;
+}
+
+/// After a run: the one that waited behind it. Whatever goes wrong here is not the run's: the launcher, or a call of
+/// migration_resume(), will look again.
+void hand_over() {
+  try {
+    pg::in_transaction([] {
+      start_next();
+      if (const auto s = catalog::next_look_s(due_again_s)) pg::set_alarm_at_commit(*s);
+    });
+  } catch (const pg::PgError& e) {
+    if (e.state().starts_with("57P")) throw;
+    pg::abort_transaction();
+  }
+}
+
 void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
   long long run_id = start.run_id;
   catalog::Problem problem;
@@ -151,6 +182,7 @@ void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
     Executor(std::move(*run)).execute();
     // Given back before the process ends, so that whoever waited finds nobody at work.
     pg::in_transaction([] { pg::release_run_lock(pg::LockLife::session); });
+    hand_over();
     return;
   } catch (const pg::PgError& e) {
     problem = catalog::Problem{e.state(), e.message(), e.detail(), e.hint()};
@@ -165,22 +197,33 @@ void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
   } else {
     record_failure(run_id, problem);
   }
+  pg::in_transaction([] {
+    if (pg::keep_run_lock()) pg::release_run_lock(pg::LockLife::session);
+  });
+  hand_over();
 }
 
-/// Started by the launcher in each database: hands every run that was cut off to an executor of its own role.
-void resume_probe() {
-  pg::in_transaction([] {
-    if (!pg::is_trustworthy_installation()) return;
-    if (!pg::settings().enabled || !pg::settings().auto_resume || pg::run_lock_held_elsewhere()) return;
-    const auto run = catalog::active_run();
-    if (!run || run->system_identifier != std::to_string(pg::system_identifier()) ||
-        run->database_oid != pg::database_oid() || run->desired != "run") {
-      return;
-    }
-    const unsigned session = pg::role_oid(run->session_name);
-    if (session == 0 || session != run->session_oid) return;
-    catalog::log_event({run->run_id, "", 0, "resumed", "launcher", -1, {}});
-    pg::launch_at_commit_as(run->run_id, session);
+/// Hands a run that was cut off to an executor of its own role. False when there is none.
+bool resume_cut_off() {
+  if (pg::run_lock_held_elsewhere()) return false;
+  const auto run = catalog::active_run();
+  if (!run || run->state != "running" || run->system_identifier != std::to_string(pg::system_identifier()) ||
+      run->database_oid != pg::database_oid() || run->desired != "run") {
+    return false;
+  }
+  const unsigned session = pg::role_oid(run->session_name);
+  if (session == 0 || session != run->session_oid) return false;
+  catalog::log_event({run->run_id, "", 0, "resumed", "launcher", -1, {}});
+  pg::launch_at_commit_as(run->run_id, session);
+  return true;
+}
+
+/// Sent into a database by the launcher, or by a session that queued a run behind others.
+void probe(pg::Probe kind) {
+  pg::in_transaction([&] {
+    if (!pg::is_trustworthy_installation() || !pg::settings().enabled) return;
+    if (kind != pg::Probe::resume || !resume_cut_off()) start_next();
+    if (const auto s = catalog::next_look_s(due_again_s)) pg::set_alarm_at_commit(*s);
   });
 }
 
@@ -198,8 +241,8 @@ void migration_worker_main(Datum) {
     migration::pg::WorkerStart start;
     std::memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof start);
     migration::pg::WorkerRequest* request = migration::pg::begin_worker(start);
-    if (start.resume_probe != 0) {
-      migration::resume_probe();
+    if (start.probe != 0) {
+      migration::probe(static_cast<migration::pg::Probe>(start.probe));
     } else {
       migration::work(start, request);
     }

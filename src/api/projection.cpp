@@ -1,0 +1,68 @@
+// Asking the table; see projection.hpp.
+#include "api/projection.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "backfill/passes.hpp"
+#include "backfill/projection.hpp"
+#include "backfill/settings.hpp"
+#include "catalog/facts.hpp"
+#include "catalog/jobs.hpp"
+#include "catalog/tuning.hpp"
+#include "pg/heap_pages.hpp"
+#include "pg/parse.hpp"
+
+namespace migration {
+
+namespace {
+
+constexpr long long short_table_blocks = 16, block_bytes = 8192;
+
+std::optional<RowChange> change_of(const Statement& s) {
+  if (s.change || !s.backfill) return s.change;
+  std::string sql = fmt::format("UPDATE {} SET {}\n", s.backfill->relation, s.backfill->assignments);
+  if (s.backfill->condition) sql += fmt::format("WHERE (\n{}\n)", *s.backfill->condition);
+  std::vector<Statement> parsed = pg::parse_script(sql, "backfill");
+  return parsed.size() == 1 ? parsed[0].change : std::nullopt;
+}
+
+backfill::Settings settings_of(const Statement& s) {
+  backfill::Settings settings;
+  if (!s.backfill || !s.backfill->options) return settings;
+  backfill::apply(settings, settings, catalog::json_entries(*s.backfill->options), backfill::Use::create,
+                  fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');",
+                              backfill::literal(s.backfill->relation)));
+  return settings;
+}
+
+}  // namespace
+
+std::string projected_size(const Statement& s, const RelationFacts& facts) {
+  const auto change = change_of(s);
+  if (!change || change->set_columns.empty()) return {};
+  const unsigned relation = catalog::resolve_relation(change->relation);
+  if (relation == 0) return {};
+  const std::vector<catalog::Leaf> leaves = catalog::leaves_of(relation);
+  const auto largest =
+      std::max_element(leaves.begin(), leaves.end(), [](const auto& a, const auto& b) { return a.blocks < b.blocks; });
+  if (largest == leaves.end() || largest->blocks < short_table_blocks) return {};
+  const catalog::SetColumns columns = catalog::set_columns_of(largest->oid, change->set_columns);
+  const pg::HeapShape shape = pg::heap_shape(largest->oid, columns.names);
+  if (!shape.heap || shape.rows == 0) return {};
+  const backfill::Settings settings = settings_of(s);
+  backfill::TableShape table{shape.rows, shape.free_bytes, shape.row_bytes, columns.growth, 1, !shape.indexed};
+  const bool by_blocks = choose_cursor(*change, facts).choice == CursorChoice::ctid && settings.cursor != "keyset";
+  if (by_blocks && settings.passes > 0) {
+    table.passes = settings.passes;
+  } else if (by_blocks && !shape.indexed) {
+    table.passes = backfill::choose_passes(shape.rows, shape.rows, shape.free_bytes, shape.row_bytes);
+  }
+  // TOAST is not written anew.
+  long long blocks = 0;
+  for (const catalog::Leaf& leaf : leaves) blocks += leaf.blocks;
+  return backfill::to_text(table, backfill::project(table), blocks * block_bytes);
+}
+
+}  // namespace migration

@@ -1,0 +1,43 @@
+// Starting runs in their order; see schedule.hpp.
+#include "api/schedule.hpp"
+
+#include <fmt/format.h>
+
+#include "catalog/schedule.hpp"
+#include "pg/alarm.hpp"
+#include "pg/launcher.hpp"
+#include "pg/lock.hpp"
+#include "pg/process.hpp"
+
+namespace migration {
+
+std::string start_when_due(const catalog::RunRecord& run) {
+  if (const auto wait = catalog::waits_for(run.run_id)) {
+    if (const auto seconds = catalog::next_look_s(1)) pg::set_alarm_at_commit(*seconds);
+    if (wait->starts_with("run ")) return fmt::format("It waits for {}.", *wait);
+    return fmt::format("It is due at {}{}.", *wait,
+                       pg::launcher_registered() ? ""
+                                                 : " and does not start by itself: shared_preload_libraries does "
+                                                   "not have migration_ext");
+  }
+  const auto first = catalog::next_due_run();
+  const bool busy = pg::run_lock_held_elsewhere();
+  if (!busy && (!first || first->run_id == run.run_id)) {
+    pg::launch_at_commit(run.run_id);
+    return "It starts when this transaction commits.";
+  }
+  // Whoever is at work starts the next one at the end; the probe is for the case that they end right now.
+  pg::launch_due_at_commit();
+  if (!busy) return "It starts when this transaction commits and the runs before it are done.";
+  const auto active = catalog::active_run();
+  return active && active->state == "running" ? fmt::format("It starts when run {} is done.", active->run_id)
+                                              : "It starts when the migration at work is done.";
+}
+
+std::string not_by_itself() {
+  return pg::launcher_registered()
+             ? ""
+             : "  -- it does not start by itself: shared_preload_libraries does not have migration_ext";
+}
+
+}  // namespace migration

@@ -1,0 +1,143 @@
+// Alarms in shared memory; see alarm.hpp.
+#include "pg/alarm.hpp"
+
+#include "pg/guard.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+#include "utils/timestamp.h"
+}
+
+namespace migration::pg {
+
+namespace {
+
+constexpr int room = 128;
+
+struct Alarm {
+  Oid database;
+  TimestampTz at;
+};
+
+struct Table {
+  slock_t mutex;
+  Latch* launcher;
+  int used;
+  Alarm alarms[room];
+};
+
+Table* g_table = nullptr;
+shmem_request_hook_type g_previous_request = nullptr;
+shmem_startup_hook_type g_previous_startup = nullptr;
+TimestampTz g_at_commit = 0;
+
+extern "C" void migration_request_shmem() {
+  if (g_previous_request != nullptr) g_previous_request();
+  RequestAddinShmemSpace(MAXALIGN(sizeof(Table)));
+}
+
+extern "C" void migration_startup_shmem() {
+  if (g_previous_startup != nullptr) g_previous_startup();
+  bool found = false;
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  g_table = static_cast<Table*>(ShmemInitStruct("migration_ext alarms", sizeof(Table), &found));
+  if (!found) {
+    g_table->launcher = nullptr;
+    g_table->used = 0;
+    SpinLockInit(&g_table->mutex);
+  }
+  LWLockRelease(AddinShmemInitLock);
+}
+
+/// Only plain memory is touched while the spinlock is held.
+void put(Oid database, TimestampTz at) {
+  Table* t = g_table;
+  SpinLockAcquire(&t->mutex);
+  int i = 0;
+  while (i < t->used && t->alarms[i].database != database) ++i;
+  if (i == room) {
+    i = 0;
+    t->alarms[0].database = InvalidOid;
+  } else if (i == t->used) {
+    t->alarms[t->used++] = Alarm{database, at};
+  }
+  if (at < t->alarms[i].at) t->alarms[i].at = at;
+  Latch* launcher = t->launcher;
+  SpinLockRelease(&t->mutex);
+  if (launcher != nullptr) SetLatch(launcher);
+}
+
+TimestampTz in_seconds(double seconds) {
+  return GetCurrentTimestamp() + static_cast<TimestampTz>(seconds * static_cast<double>(USECS_PER_SEC));
+}
+
+void on_transaction_end(XactEvent event, void*) {
+  if (g_at_commit == 0 || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)) {
+    return;
+  }
+  if (event == XACT_EVENT_COMMIT) put(MyDatabaseId, g_at_commit);
+  g_at_commit = 0;
+}
+
+}  // namespace
+
+void reserve_alarms() {
+  g_previous_request = shmem_request_hook;
+  shmem_request_hook = migration_request_shmem;
+  g_previous_startup = shmem_startup_hook;
+  shmem_startup_hook = migration_startup_shmem;
+}
+
+void set_alarm(double seconds) {
+  if (g_table != nullptr) put(MyDatabaseId, in_seconds(seconds));
+}
+
+void set_alarm_at_commit(double seconds) {
+  if (g_table == nullptr) return;
+  static bool registered = false;
+  if (!registered) {
+    pg_call([] { RegisterXactCallback(on_transaction_end, nullptr); });
+    registered = true;
+  }
+  const TimestampTz at = in_seconds(seconds);
+  if (g_at_commit == 0 || at < g_at_commit) g_at_commit = at;
+}
+
+void receive_alarms() {
+  if (g_table == nullptr) return;
+  SpinLockAcquire(&g_table->mutex);
+  g_table->launcher = MyLatch;
+  SpinLockRelease(&g_table->mutex);
+}
+
+Alarms take_alarms() {
+  Alarms out;
+  if (g_table == nullptr) return out;
+  Alarm due[room];
+  int n = 0;
+  TimestampTz next = 0;
+  const TimestampTz now = GetCurrentTimestamp();
+  SpinLockAcquire(&g_table->mutex);
+  for (int i = 0; i < g_table->used;) {
+    Alarm& alarm = g_table->alarms[i];
+    if (alarm.at <= now) {
+      due[n++] = alarm;
+      alarm = g_table->alarms[--g_table->used];
+      continue;
+    }
+    if (next == 0 || alarm.at < next) next = alarm.at;
+    ++i;
+  }
+  SpinLockRelease(&g_table->mutex);
+  for (int i = 0; i < n; ++i) out.databases.push_back(due[i].database);
+  if (next != 0) out.next_ms = TimestampDifferenceMilliseconds(now, next) + 1;
+  return out;
+}
+
+}  // namespace migration::pg
