@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/pg_attribute.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
+#include "pgstat.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "tcop/pquery.h"
@@ -76,6 +77,17 @@ inline bool compat_enforced([[maybe_unused]] const Constraint* constraint) {
   return constraint->is_enforced;
 #else
   return true;
+#endif
+}
+
+/// HOT updates in this process's pending statistics of a table; 16 renamed the counters.
+inline long long compat_hot_updates(Oid relation) {
+  const PgStat_TableStatus* status = find_tabstat_entry(relation);
+  if (status == nullptr) return 0;
+#if PG_VERSION_NUM >= 160000
+  return static_cast<long long>(status->counts.tuples_hot_updated);
+#else
+  return static_cast<long long>(status->t_counts.t_tuples_hot_updated);
 #endif
 }
 

@@ -1,6 +1,7 @@
 // Counters and own locks; see usage.hpp.
 #include "pg/usage.hpp"
 
+#include "pg/compat.hpp"
 #include "pg/guard.hpp"
 
 extern "C" {
@@ -47,6 +48,10 @@ bool waited_for_in(int partition) {
 
 long long own_wal_bytes() {
   return static_cast<long long>(pgWalUsage.wal_bytes);
+}
+
+long long own_hot_updates(unsigned relation) {
+  return pg_call([&] { return compat_hot_updates(relation); });
 }
 
 bool somebody_waits() {

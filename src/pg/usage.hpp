@@ -10,6 +10,10 @@ namespace migration::pg {
 /// Bytes of WAL this process has written since it started.
 long long own_wal_bytes();
 
+/// Updates of this table by this process that were HOT, counted since its last report to the statistics; grows within a
+/// transaction.
+long long own_hot_updates(unsigned relation);
+
 /// Does another session wait for a lock that this one holds (rows, tables, anything)?
 bool somebody_waits();
 

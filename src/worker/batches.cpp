@@ -169,9 +169,15 @@ class Backfill {
     job_.hold_table();
     proof_.check();
     pg::set_local("synchronous_commit", job_.settings.synchronous_commit);
+    // Of the leaf in work, or of the table: a batch by key over partitions is not worth asking all of them.
+    const std::size_t at = by_blocks() ? static_cast<std::size_t>(record.leaf) - 1 : 0;
+    const unsigned counted =
+        at < record.leaves.size() && (by_blocks() || record.leaves.size() == 1) ? record.leaves[at] : 0;
+    const long long hot_before = counted != 0 ? pg::own_hot_updates(counted) : 0;
     const bool more = careful ? (by_blocks() ? blocks_.careful_batch() : keys_.careful_batch())
                               : (by_blocks() ? blocks_.batch() : keys_.batch());
     ++record.batches;
+    if (counted != 0) record.rows_hot += std::max(0LL, pg::own_hot_updates(counted) - hot_before);
     const double elapsed = monotonic_ms() - started;
     const long long size =
         pace_->next_size(record.batch_size, elapsed, by_blocks() ? blocks_.limit() : job_.settings.max_batch_rows);
