@@ -23,6 +23,8 @@ CREATE ROLE app LOGIN;
 CREATE TABLE item (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, f text NOT NULL);
 INSERT INTO item SELECT g, 0, repeat('x', 100) FROM generate_series(1, 60000) g;
 GRANT ALL ON item TO app;
+-- Rows that take their time: a job must outlast some looks at the server, which come once a second.
+CREATE FUNCTION slowly(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM sum(g) FROM generate_series(1, 200) g; RETURN i; END $$;
 CREATE TABLE gate (open boolean NOT NULL);
 INSERT INTO gate VALUES (false);
 GRANT ALL ON gate TO app;
@@ -38,7 +40,7 @@ sub start
 	$value++;
 	my $run = $m->sql($db, qq{
 BEGIN;
-SELECT migration_backfill('item', 'n = $value', 'n <> $value', '{"cursor": "keyset"}');
+SELECT migration_backfill('item', 'n = slowly($value)', 'n <> $value', '{"cursor": "keyset"}');
 DO \$\$ BEGIN PERFORM migration_tune(NULL, '{"batch_target": "10ms"}'); PERFORM migration_tune(NULL, '$settings'); END \$\$;
 COMMIT;}, %o);
 	return $run;
