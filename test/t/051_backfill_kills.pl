@@ -85,6 +85,13 @@ sub resume_if_stopped
 	return 0;
 }
 
+# Which life of the server this is; empty while it is down.
+sub life
+{
+	my $r = $m->attempt('postgres', q{SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+	return $r->{ok} ? $r->{out} : '';
+}
+
 my ($kills, %wrong) = (0);
 my %finished = (fill => 0, count => 0);
 my %done_before;
@@ -98,9 +105,12 @@ while ($kills < $wanted && time < $limit)
 	{
 		my ($db, $pid) = ($1, $2);
 		usleep(int(rand(2) < 1 ? rand(60_000) : rand(350_000)));
-		next unless kill('KILL', $pid);
+		my $before = life();
+		next unless $before ne '' && kill('KILL', $pid);
+		# The server notices a moment later, and takes every session down then. A process that had ended by itself in that
+		# very moment takes nothing down.
+		next unless $m->until_true('the server starts anew', sub { my $now = life(); return $now ne '' && $now ne $before; }, 20);
 		$kills++;
-		$m->until_up or BAIL_OUT('the server did not come back');
 		for my $each (sort keys %jobs)
 		{
 			my $under = $m->sql($each, $jobs{$each}{under});
