@@ -84,8 +84,47 @@ SELECT migration_backfill('q', 'k = 1', NULL, '{"action": "copy", "into": "p"}')
 SELECT migration_register('o', 'options', NULL, $$SELECT migration_backfill('q', 'k = 1', NULL, '{"batch_target": -1}')$$);
 SELECT migration_backfill('q', NULL, 'k = 1');
 SELECT migration_backfill('q', 'k = 1', NULL, '{"action": "delete"}');
+-- An alias, a condition over a column that is set, a name with quotes.
+CREATE TABLE "Odd ""t" (id int PRIMARY KEY, "C c" int);
+INSERT INTO "Odd ""t" SELECT g, g FROM generate_series(1, 1000) g;
+SELECT migration_register('odd', 'alias', NULL, $$UPDATE "Odd ""t" AS x SET "C c" = 0 WHERE x."C c" > 0$$, 'irreversible');
+SELECT migration_upgrade('odd') AS run \gset
+SELECT count(*) FROM "Odd ""t" WHERE "C c" <> 0;
+SELECT cursor_kind, rows_done FROM migration_ext.job WHERE relation LIKE '%Odd%';
+-- One that stays true goes by key, and each row is written once.
+CREATE TABLE w (id int PRIMARY KEY, n int, writes int NOT NULL DEFAULT 0);
+INSERT INTO w SELECT g, 6 FROM generate_series(1, 1000) g;
+CREATE FUNCTION w_count() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.writes := OLD.writes + 1; RETURN NEW; END $$;
+CREATE TRIGGER w_count BEFORE UPDATE ON w FOR EACH ROW EXECUTE FUNCTION w_count();
+SELECT migration_backfill('w', 'n = 7', 'n > 5') AS run \gset
+SELECT migration_wait(:run, '60 s');
+SELECT n, writes, count(*) FROM w GROUP BY n, writes;
+-- A parameter is nobody's.
+SELECT migration_backfill('w', 'n = $1', 'n > 5');
+SELECT migration_register('par', 'parameter', NULL, 'UPDATE w SET n = $1::int WHERE n IS NULL', 'irreversible');
+SELECT step, kind FROM migration_plan('par');
+-- What a row holds is for who may read the table.
+UPDATE q SET a = 'secret', n = NULL WHERE id = 9;
+SELECT migration_backfill('q', 'n = a::int', 'n IS NULL', '{"max_errors": 1}') AS run \gset
+SELECT migration_wait(:run, '60 s');
+CREATE ROLE quarantine_reader;
+SELECT migration_grant('quarantine_reader', 'reader') IS NOT NULL AS granted;
+SET ROLE quarantine_reader;
+SELECT relation, key, image, sqlstate, message FROM migration_quarantine() WHERE row_id IS NOT NULL ORDER BY at DESC LIMIT 1;
+RESET ROLE;
+GRANT SELECT ON q TO quarantine_reader;
+SET ROLE quarantine_reader;
+SELECT relation, image ->> 'a' AS a, sqlstate, message FROM migration_quarantine() WHERE row_id IS NOT NULL ORDER BY at DESC LIMIT 1;
+RESET ROLE;
+ALTER TABLE q ENABLE ROW LEVEL SECURITY;
+SET ROLE quarantine_reader;
+SELECT relation, image, message FROM migration_quarantine() WHERE row_id IS NOT NULL ORDER BY at DESC LIMIT 1;
+RESET ROLE;
 SELECT migration_stamp('base', purge => true);
 SELECT migration_unregister('purge');
-DROP TABLE c, p, q, owner_of;
+SELECT migration_unregister('odd'), migration_unregister('par');
+DROP TABLE c, p, q, owner_of, w, "Odd ""t";
+SELECT migration_revoke('quarantine_reader') IS NOT NULL AS revoked;
+DROP ROLE quarantine_reader;
 DROP EXTENSION migration_ext CASCADE;
 CREATE EXTENSION migration_ext;

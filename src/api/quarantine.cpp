@@ -16,10 +16,12 @@
 
 using namespace migration;
 
-/// migration_quarantine(job_id) -> rows set aside, oldest first; of all jobs without an id.
+/// migration_quarantine(job_id) -> rows set aside, oldest first; of all jobs without an id. Key, image and
+/// message are NULL for who may not read the table.
 MIGRATION_FUNCTION(migration_quarantine) {
   pg::ResultRows out(fcinfo);
-  for (const pg::Row& row : catalog::quarantine_rows(pg::bigint_argument(fcinfo, 0))) out.add(row);
+  for (const pg::Row& row : catalog::quarantine_rows(pg::bigint_argument(fcinfo, 0), pg::current_role().oid))
+    out.add(row);
   return out.done();
 }
 

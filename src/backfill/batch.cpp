@@ -174,6 +174,13 @@ std::string whole(const Target& t, bool again) {
   return statement(t, t.relation, false, "") + (again ? returning(t) : "");
 }
 
+std::string count_needing(const Target& t) {
+  std::string sql = fmt::format("SELECT pg_catalog.count(*)::pg_catalog.text FROM {}{}", t.relation,
+                                t.alias.empty() ? "" : " AS " + t.alias);
+  if (!t.condition.empty()) sql += " WHERE (" + t.condition + "\n)";
+  return sql;
+}
+
 std::string sample(const Target& t, long long rows) {
   // A sub-select by ctid: rows of partitions may share one, which makes the sample larger, never wrong.
   return statement(t, t.relation, false,

@@ -17,12 +17,12 @@ constexpr int fewest = 6, most_useful = 16;
 
 }  // namespace
 
-int choose_passes(long long rows, long long todo, long long free, long long row_bytes) {
-  if (todo <= 2 || rows <= 2 || row_bytes <= 0) return 1;
-  if (free >= todo * row_bytes) return 1;
-  const double k = std::sqrt(move_by_prune * static_cast<double>(todo));
+int choose_passes(long long rows, long long needing, long long free, long long row_bytes) {
+  if (needing <= 2 || rows <= 2 || row_bytes <= 0) return 1;
+  if (free >= needing * row_bytes) return 1;
+  const double k = std::sqrt(move_by_prune * static_cast<double>(needing));
   const long long wanted = std::clamp<long long>(std::llround(k) + for_the_indexes, fewest, most_useful);
-  return static_cast<int>(std::clamp<long long>(wanted, least_passes, std::max<long long>(least_passes, todo)));
+  return static_cast<int>(std::clamp<long long>(wanted, least_passes, std::max<long long>(least_passes, needing)));
 }
 
 bool passes_fail(std::size_t stayed, std::size_t left) {

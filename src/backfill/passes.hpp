@@ -29,26 +29,14 @@ constexpr int room_of(int length, int growth) {
   return ((length + growth + 7) & ~7) + 4;
 }
 
-/// How many of the `n` rows with these lengths fit into `free` bytes (line pointers counted), in order.
-inline int rows_that_fit(const std::uint16_t* lengths, int n, long long free, int growth) {
-  int taken = 0;
-  while (taken < n) {
-    const int room = room_of(lengths[taken], growth);
-    if (room > free) break;
-    free -= room;
-    ++taken;
-  }
-  return taken;
+/// Rows a pass moves away from a page without room, of `needing` rows it has.
+constexpr int rows_to_move(int needing, int passes) {
+  return passes <= 1 ? needing : (needing + passes - 1) / passes;
 }
 
-/// Rows a pass moves away from a page without room, of `todo` rows it had at first.
-constexpr int rows_to_move(int todo, int passes) {
-  return passes <= 1 ? todo : (todo + passes - 1) / passes;
-}
-
-/// Number of passes for pages of `rows` rows of which `todo` need the change; `free` bytes are free on an average page
-/// and `row_bytes` is the size of a row. 1 when passes cannot pay: too few rows on a page, or all fit at once.
-int choose_passes(long long rows, long long todo, long long free, long long row_bytes);
+/// Number of passes for pages of `rows` rows of which `needing` need the change; `free` bytes are free on an average
+/// page and `row_bytes` is the size of a row. 1 when passes cannot pay: too few rows on a page, or all fit at once.
+int choose_passes(long long rows, long long needing, long long free, long long row_bytes);
 
 /// Is the measured share of in-place updates too small for passes to pay?
 bool passes_fail(std::size_t stayed, std::size_t left);

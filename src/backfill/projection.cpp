@@ -39,8 +39,8 @@ Projection project(const TableShape& s) {
   }
   if (fit >= rows) return p;
   const double crowded_out = std::max(0.0, rows - (rows * old_bytes + static_cast<double>(s.free)) / new_bytes) / rows;
-  const int todo = static_cast<int>(std::min<long long>(s.rows, 10000));
-  const double first = fit >= 1 ? 0 : rows_to_move(todo, s.passes) / static_cast<double>(todo);
+  const int needing = static_cast<int>(std::min<long long>(s.rows, 10000));
+  const double first = fit >= 1 ? 0 : rows_to_move(needing, s.passes) / static_cast<double>(needing);
   p.moved = std::min(1.0, std::max(first, crowded_out));
   p.table = p.moved * new_bytes / old_bytes + remainder;
   p.indexes = std::clamp((p.moved - leaves_take) / (leaves_split - leaves_take), 0.0, 1.0);

@@ -62,12 +62,16 @@ void release_all(long long job_id) {
   pg::query("DELETE FROM migration_ext.quarantine WHERE job_id = $1::bigint", {sql_int(job_id)});
 }
 
-Rows quarantine_rows(std::optional<long long> job_id) {
+Rows quarantine_rows(std::optional<long long> job_id, unsigned reader) {
   Scope scope;
   return pg::query(
-      "SELECT job_id, relation, key, nullif(row_id, ''), image, sqlstate, message, at FROM migration_ext.quarantine "
-      "WHERE $1::bigint IS NULL OR job_id = $1::bigint ORDER BY at, relation, key, row_id",
-      {job_id ? sql_int(*job_id) : Value()});
+      "SELECT q.job_id, q.relation, CASE WHEN m.may THEN q.key END, nullif(q.row_id, ''), CASE WHEN m.may THEN q.image "
+      "END, q.sqlstate, CASE WHEN m.may THEN q.message END, q.at FROM migration_ext.quarantine q CROSS JOIN LATERAL "
+      "(SELECT coalesce((SELECT pg_catalog.has_table_privilege($2::oid, c.oid, 'SELECT') AND (NOT c.relrowsecurity OR "
+      "pg_catalog.pg_has_role($2::oid, c.relowner, 'USAGE') OR (SELECT r.rolbypassrls FROM pg_catalog.pg_roles r WHERE "
+      "r.oid = $2::oid)) FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(q.relation)), false)) m(may) "
+      "WHERE $1::bigint IS NULL OR q.job_id = $1::bigint ORDER BY q.at, q.relation, q.key, q.row_id",
+      {job_id ? sql_int(*job_id) : Value(), sql_int(reader)});
 }
 
 }  // namespace migration::catalog

@@ -31,7 +31,8 @@ void release(const BadRow& row);
 void release_all(long long job_id);
 /// Writes the count of a job's entries into it.
 void count_again(long long job_id);
-/// Rows for people, newest last; of all jobs without an id.
-pg::Rows quarantine_rows(std::optional<long long> job_id);
+/// Rows for people, newest last; of all jobs without an id. Key, image and message hold the row's values: they are
+/// shown only to who may read the table, all of it.
+pg::Rows quarantine_rows(std::optional<long long> job_id, unsigned reader);
 
 }  // namespace migration::catalog

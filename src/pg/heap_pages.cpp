@@ -12,7 +12,6 @@ extern "C" {
 #include "access/tableam.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
-#include "storage/freespace.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -52,6 +51,7 @@ struct Work {
   std::uint16_t* lengths;
   RowId* ids;
   backfill::PassPlan plan;
+  std::size_t roomy = 0;  ///< with this much free space the server does not prune a page
 };
 
 /// How the first row of the last pass came out.
@@ -86,19 +86,23 @@ void sample_last(Page page, const WindowPage& p, const Work& w, PassLook& look) 
 /// Is there a row of the last pass that pruning could not take away yet?
 bool unpruned(Page page, const WindowPage& p, const Work& w) {
   if (p.done == p.previous) return false;
+  if (!PageIsFull(page) && PageGetHeapFreeSpace(page) >= w.roomy) return false;  // nobody has tried
   const OffsetNumber offset = w.offsets[p.first + p.previous];
   return offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(PageGetItemId(page, offset));
 }
 
 void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
-  sample_last(page, p, w, look);
   const bool blocked = unpruned(page, p, w);
+  if (!p.sampled && !blocked) {
+    sample_last(page, p, w, look);
+    p.sampled = true;
+  }
   const OffsetNumber last = PageGetMaxOffsetNumber(page);
   // PageGetHeapFreeSpace() has taken off one line pointer already; room_of() counts one for each row.
   long long free = static_cast<long long>(PageGetHeapFreeSpace(page));
   if (free > 0) free += static_cast<long long>(sizeof(ItemIdData));
   const bool first = p.done == 0;
-  p.previous = p.done;
+  const std::uint16_t before = p.done;
   const int moves = w.plan.all ? p.count : backfill::rows_to_move(p.count - p.done, first ? w.plan.passes : 8);
   int fit = 0, forced = 0;
   bool full = false;
@@ -127,6 +131,11 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
     w.ids[look.chosen++] = RowId{p.block, offset};
     ++p.done;
   }
+  // Otherwise the rows of the last pass stay those whose pruning is waited for.
+  if (p.done != before || !blocked) {
+    p.previous = before;
+    p.sampled = false;
+  }
   look.forced += static_cast<std::size_t>(forced);
   if (p.done < p.count) {
     ++look.waiting;
@@ -138,11 +147,14 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
 
 PassLook choose_rows(unsigned leaf, Window& window, const backfill::PassPlan& plan, std::vector<RowId>& ids) {
   ids.resize(window.open);
-  Work work{window.pages.data(), window.pages.size(), window.offsets.data(), window.lengths.data(), ids.data(), plan};
+  Work work{
+      window.pages.data(), window.pages.size(), window.offsets.data(), window.lengths.data(), ids.data(), plan, 0};
   const PassLook look = pg_call([&] {
     PassLook seen;
     Relation relation = table_open(leaf, AccessShareLock);
     const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+    // As heap_page_prune_opt() has it.
+    work.roomy = std::max<Size>(RelationGetTargetPageFreeSpace(relation, HEAP_DEFAULT_FILLFACTOR), BLCKSZ / 10);
     for (std::size_t i = 0; i < work.n_pages; ++i) {
       WindowPage& p = work.pages[i];
       if (p.previous == p.count) continue;
@@ -165,32 +177,6 @@ PassLook choose_rows(unsigned leaf, Window& window, const backfill::PassPlan& pl
   window.open = open;
   ids.resize(look.chosen);
   return look;
-}
-
-void give_room_back(unsigned leaf, const Window& window) {
-  if (window.pages.empty()) return;
-  const WindowPage* pages = window.pages.data();
-  const std::size_t n = window.pages.size();
-  pg_call([&] {
-    Relation relation = table_open(leaf, AccessShareLock);
-    const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-    BlockNumber from = InvalidBlockNumber, to = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const BlockNumber block = pages[i].block;
-      if (block >= blocks) continue;
-      CHECK_FOR_INTERRUPTS();
-      Buffer buffer = ReadBuffer(relation, block);
-      heap_page_prune_opt(relation, buffer);
-      LockBuffer(buffer, BUFFER_LOCK_SHARE);
-      const Size free = PageGetHeapFreeSpace(BufferGetPage(buffer));
-      UnlockReleaseBuffer(buffer);
-      RecordPageWithFreeSpace(relation, block, free);
-      if (from == InvalidBlockNumber || block < from) from = block;
-      if (block >= to) to = block + 1;
-    }
-    if (from != InvalidBlockNumber) FreeSpaceMapVacuumRange(relation, from, to);
-    table_close(relation, NoLock);
-  });
 }
 
 namespace {

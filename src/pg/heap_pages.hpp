@@ -25,7 +25,8 @@ struct WindowPage {
   std::uint32_t first = 0;
   std::uint16_t count = 0;
   std::uint16_t done = 0;      ///< rows chosen so far
-  std::uint16_t previous = 0;  ///< rows chosen before the last pass
+  std::uint16_t previous = 0;  ///< rows chosen before the last pass that took some
+  bool sampled = false;        ///< how that pass came out has been counted
 };
 
 struct Window {
@@ -50,10 +51,6 @@ struct PassLook {
 
 /// Prunes the pages of `window` and picks the rows of the next pass into `ids`.
 PassLook choose_rows(unsigned leaf, Window& window, const backfill::PassPlan& plan, std::vector<RowId>& ids);
-
-/// Prunes the pages of `window` once more and tells the free space map, so that the rows that later windows have to
-/// move away find this room instead of new pages.
-void give_room_back(unsigned leaf, const Window& window);
 
 /// What a leaf is like, from its first pages.
 struct HeapShape {

@@ -76,6 +76,17 @@ bool reads(Node* expression, const std::vector<std::string>& columns, const std:
   return search.found;
 }
 
+/// Does an expression hold a parameter ($1)? In a batch it would be bound to the batch's range.
+bool has_parameter(Node* expression) {
+  struct Search {
+    static bool walk(Node* node, void* context) {
+      if (node == nullptr) return false;
+      return nodeTag(node) == T_ParamRef || compat_walk_raw(node, walk, context);
+    }
+  };
+  return pg_call([&] { return Search::walk(expression, nullptr); });
+}
+
 const Token* behind_relation(const Piece& piece, const RangeVar* relation) {
   const Token* at = piece.first;
   while (at < piece.last && at->start < relation->location) ++at;
@@ -233,7 +244,12 @@ void describe_row_change(const Piece& piece, Statement& out) {
   collect_null_tests(condition, change);
   change.volatile_marks = condition != nullptr && nodeTag(condition) == T_CurrentOfExpr;
   change.simple = others == nullptr && with == nullptr && returning == piece.last && relation->inh &&
-                  !change.volatile_marks && !has_subselect(piece);
+                  !change.volatile_marks && !has_subselect(piece) && !has_parameter(condition);
+  if (updates && change.simple) {
+    for (ResTarget* target : items<ResTarget>(update->targetList)) {
+      if (has_parameter(target->val)) change.simple = false;
+    }
+  }
 }
 
 namespace {

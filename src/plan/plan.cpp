@@ -62,6 +62,12 @@ StrongestLock strongest_lock(const Statement& s) {
   return best;
 }
 
+bool fills_null(const RowChange& change) {
+  return std::any_of(change.null_tests.begin(), change.null_tests.end(), [&](const std::string& column) {
+    return std::find(change.set_columns.begin(), change.set_columns.end(), column) != change.set_columns.end();
+  });
+}
+
 namespace {
 
 CursorDecision by_key(const RowChange& change, const RelationFacts& facts) {
@@ -81,11 +87,8 @@ CursorDecision by_key(const RowChange& change, const RelationFacts& facts) {
 
 CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
   if (change.set_columns.empty()) return {CursorChoice::ctid, "batches by blocks"};
-  const bool fills = std::any_of(change.null_tests.begin(), change.null_tests.end(), [&](const std::string& column) {
-    return std::find(change.set_columns.begin(), change.set_columns.end(), column) != change.set_columns.end();
-  });
   // `c IS NULL` over an assigned c: a row met again is filled already, or gets the same value again.
-  if (fills && !change.reads_own) {
+  if (fills_null(change) && !change.reads_own) {
     return {CursorChoice::ctid, "batches by blocks: a filled row no longer meets the condition"};
   }
   // Blocks before keys also when a second time would do harm: no batch lets that happen, and a last look at all rows

@@ -85,6 +85,9 @@ struct StrongestLock {
 };
 StrongestLock strongest_lock(const Statement& s);
 
+/// Has the condition a conjunct `c IS NULL` over an assigned c?
+bool fills_null(const RowChange& change);
+
 /// How an UPDATE or DELETE may be cut into batches.
 enum class CursorChoice {
   none,    ///< as one statement

@@ -13,6 +13,7 @@
 #include "pg/prepared.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
+#include "plan/words.hpp"
 #include "run/decision.hpp"
 #include "worker/backfill_options.hpp"
 #include "worker/executor.hpp"
@@ -56,16 +57,6 @@ std::string bare_name(const std::string& quoted) {
   return quoted.substr(start);
 }
 
-std::string unquoted(const std::string& name) {
-  if (name.size() < 2 || name.front() != '"') return name;
-  std::string out;
-  for (std::size_t i = 1; i + 1 < name.size(); ++i) {
-    out += name[i];
-    if (name[i] == '"') ++i;
-  }
-  return out;
-}
-
 void set_leaves(catalog::JobRecord& job, unsigned relation) {
   job.leaves.clear();
   job.leaf_blocks.clear();
@@ -91,6 +82,9 @@ void BackfillJob::prepare_again() {
 }
 
 void BackfillJob::load() {
+  // Looking at a table's size takes a lock, and an ALTER TABLE may be queued before us.
+  pg::SettingsFrame frame;
+  pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
   std::vector<Statement> statements = parse_step(step);
   if (statements.size() != 1) throw MigrationError(sqlstate::data_corrupted, "a backfill step holds one statement");
   const RowChange change = change_of(statements[0]);
@@ -113,9 +107,9 @@ void BackfillJob::load() {
                             record.assignments, record.condition};
   if (target.relation.empty()) refuse_gone();
   // What blocks may meet twice is watched, unless a second time is harmless by its form.
-  const bool harmless = !change.reads_own && !change.null_tests.empty();
+  const bool harmless = !change.reads_own && fills_null(change);
   watched = !whole && record.action != "delete" && record.cursor_kind == "ctid" && !harmless;
-  sweeps_keys = !whole && record.cursor_kind == "keyset" && change.tests_own && !change.reads_own;
+  sweeps_keys = !whole && record.cursor_kind == "keyset" && harmless;
   if (!record.key_columns.empty()) key = catalog::key_of(record.relation_oid, record.key_columns);
 }
 
@@ -203,6 +197,7 @@ void BackfillJob::create(const RowChange& change) {
                            fmt::format("SELECT migration_cancel({});", run.run_id));
     }
   }
+  record.alias = change.alias.empty() ? bare_name(change.relation) : change.alias;
   CursorDecision decision = choose_cursor(change, facts, settings.cursor);
   if (decision.to_prove && !proven(relation, change)) {
     if (settings.cursor == "ctid") {
@@ -219,7 +214,6 @@ void BackfillJob::create(const RowChange& change) {
   record.step = step.step;
   record.action = change.set_columns.empty() ? "delete" : "update";
   record.relation = change.relation;
-  record.alias = change.alias.empty() ? bare_name(change.relation) : change.alias;
   record.assignments = change.assignments;
   record.condition = change.condition;
   record.relation_oid = relation;
@@ -258,11 +252,7 @@ void BackfillJob::use_keys(const std::vector<std::string>& columns) {
 bool BackfillJob::switch_to_keys() {
   if (settings.cursor == "ctid") return false;
   RelationFacts facts;
-  {
-    pg::SettingsFrame frame;
-    enter_script();
-    facts = catalog::relation_facts(record.relation);
-  }
+  facts = catalog::relation_facts(target.relation);
   RowChange plain = change_of(parse_step(step)[0]);
   plain.tests_own = false;
   plain.null_tests.clear();

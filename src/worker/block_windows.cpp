@@ -22,6 +22,7 @@ constexpr long long window_blocks = 8192;
 constexpr long long short_table_blocks = 16;
 /// Window in which bad rows are looked for.
 constexpr long long careful_blocks = 64;
+constexpr int careful_rounds = 10;
 /// Automatic VACUUM: of tables of 128 MB and more, after each quarter.
 constexpr long long worth_vacuum_blocks = 16384;
 constexpr int automatic_percent = 25;
@@ -133,7 +134,8 @@ bool BlockWindows::batch() {
   return move_on(window_end_);
 }
 
-void BlockWindows::change_carefully(long long from, long long to) {
+long long BlockWindows::change_carefully(long long from, long long to) {
+  long long failed = 0;
   std::vector<pg::RowId> needing;
   job_.as_script([&] {
     leaf_->look->run({pg::RowId{static_cast<std::uint32_t>(from), 0}, pg::RowId{static_cast<std::uint32_t>(to), 0}},
@@ -154,7 +156,9 @@ void BlockWindows::change_carefully(long long from, long long to) {
       },
       [&](std::size_t item, const pg::PgError& error) {
         job_.set_aside(leaf_->name, {}, fmt::format("({},{})", needing[item].block, needing[item].offset), error);
+        ++failed;
       });
+  return failed;
 }
 
 bool BlockWindows::careful_batch() {
@@ -168,12 +172,25 @@ bool BlockWindows::careful_batch() {
 }
 
 void BlockWindows::careful_sweep() {
-  for (std::size_t i = 0; i < job_.record.leaves.size(); ++i) {
-    if (catalog::leaf_file(job_.record.leaves[i]) == 0) continue;
-    enter_leaf(i);
-    if (leaf_->name.empty()) continue;
-    change_carefully(0, std::numeric_limits<std::uint32_t>::max() - 1);
+  pg::Prepared count(backfill::count_needing(job_.target));
+  std::vector<std::vector<std::string>> rows;
+  for (int round = 0; round < careful_rounds; ++round) {
+    long long failed = 0;
+    for (std::size_t i = 0; i < job_.record.leaves.size(); ++i) {
+      if (catalog::leaf_file(job_.record.leaves[i]) == 0) continue;
+      enter_leaf(i);
+      if (leaf_->name.empty()) continue;
+      failed += change_carefully(0, std::numeric_limits<std::uint32_t>::max() - 1);
+    }
+    // Rows that writers moved between a look and the change that followed it are found here.
+    job_.as_script([&] { count.run({}, rows); });
+    if (std::stoll(rows.at(0).at(0)) <= failed) return;
   }
+  throw MigrationError(
+      sqlstate::not_in_prerequisite_state,
+      fmt::format("table {} still has rows to change: writers move them all the time", job_.target.relation),
+      fmt::format("{} rows, after {} looks.", rows[0][0], careful_rounds),
+      fmt::format("SELECT migration_resume({});", job_.run.run_id));
 }
 
 void BlockWindows::pass(long long to) {

@@ -121,8 +121,7 @@ bool FillProof::scan(const std::function<bool()>& go_on, const std::function<voi
   }
   std::string left;
   pg::in_transaction([&] {
-    pg::Prepared count(fmt::format("SELECT pg_catalog.count(*)::pg_catalog.text FROM {} AS {} WHERE ({}\n)",
-                                   job_.target.relation, job_.target.alias, job_.target.condition));
+    pg::Prepared count(backfill::count_needing(job_.target));
     std::vector<std::vector<std::string>> rows;
     job_.as_script([&] { count.run({}, rows); });
     if (!rows.empty()) left = rows[0][0];
