@@ -124,6 +124,7 @@ SELECT migration_stamp('base', purge => true);
 SELECT migration_unregister('purge');
 SELECT migration_unregister('odd'), migration_unregister('par');
 DROP TABLE c, p, q, owner_of, w, "Odd ""t";
+DROP FUNCTION w_count();
 SELECT migration_revoke('quarantine_reader') IS NOT NULL AS revoked;
 DROP ROLE quarantine_reader;
 DROP EXTENSION migration_ext CASCADE;
