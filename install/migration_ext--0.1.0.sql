@@ -216,6 +216,7 @@ CREATE TABLE migration_ext.job (
     rows_total bigint NOT NULL,
     blocks_done bigint NOT NULL,
     blocks_total bigint NOT NULL,
+    ranges integer NOT NULL DEFAULT 0,
     owner_epoch bigint NOT NULL,
     state text NOT NULL,
     wal_bytes bigint NOT NULL DEFAULT 0,
@@ -243,7 +244,7 @@ COMMENT ON COLUMN migration_ext.job.key_columns IS 'key of a keyset cursor';
 COMMENT ON COLUMN migration_ext.job.leaves IS 'tables with storage to go through';
 COMMENT ON COLUMN migration_ext.job.leaf_blocks IS 'blocks of each leaf when the job was made';
 COMMENT ON COLUMN migration_ext.job.leaf_files IS 'file of each leaf; a rewrite changes it';
-COMMENT ON COLUMN migration_ext.job.leaf IS 'leaf in work, from 1';
+COMMENT ON COLUMN migration_ext.job.leaf IS 'leaf in work, from 1; with several workers, the leaf that is being handed out';
 COMMENT ON COLUMN migration_ext.job.next_block IS 'next block of that leaf';
 COMMENT ON COLUMN migration_ext.job.next_key IS 'last key done';
 COMMENT ON COLUMN migration_ext.job.end_key IS 'last key to do';
@@ -254,6 +255,7 @@ COMMENT ON COLUMN migration_ext.job.rows_seen IS 'rows passed by a keyset cursor
 COMMENT ON COLUMN migration_ext.job.rows_total IS 'estimated rows';
 COMMENT ON COLUMN migration_ext.job.blocks_done IS 'blocks passed';
 COMMENT ON COLUMN migration_ext.job.blocks_total IS 'blocks to pass';
+COMMENT ON COLUMN migration_ext.job.ranges IS 'ranges handed out to workers so far';
 COMMENT ON COLUMN migration_ext.job.owner_epoch IS 'fence: only this owner moves the cursor';
 COMMENT ON COLUMN migration_ext.job.state IS 'pending, running, done or failed';
 COMMENT ON COLUMN migration_ext.job.wal_bytes IS 'WAL written by its batches';
@@ -266,6 +268,58 @@ COMMENT ON COLUMN migration_ext.job.throttled_at IS 'when throttled and throttle
 COMMENT ON COLUMN migration_ext.job.started_at IS 'first batch';
 COMMENT ON COLUMN migration_ext.job.ended_at IS 'last batch';
 ALTER TABLE migration_ext.job ENABLE ROW LEVEL SECURITY;
+
+CREATE TABLE migration_ext.range (
+    job_id bigint NOT NULL,
+    range integer NOT NULL,
+    worker integer,
+    claim bigint NOT NULL,
+    leaf integer NOT NULL,
+    next_block bigint NOT NULL,
+    end_block bigint NOT NULL,
+    next_key text[],
+    end_key text[],
+    batch_size bigint NOT NULL,
+    batches bigint NOT NULL DEFAULT 0,
+    rows_done bigint NOT NULL DEFAULT 0,
+    rows_seen bigint NOT NULL DEFAULT 0,
+    rows_total bigint NOT NULL,
+    blocks_done bigint NOT NULL DEFAULT 0,
+    wal_bytes bigint NOT NULL DEFAULT 0,
+    rows_hot bigint NOT NULL DEFAULT 0,
+    busy interval NOT NULL DEFAULT '0',
+    met_again boolean NOT NULL DEFAULT false,
+    sqlstate text,
+    message text,
+    detail text,
+    hint text,
+    PRIMARY KEY (job_id, range)
+);
+COMMENT ON TABLE migration_ext.range IS 'parts of backfills that workers have taken; gone when done';
+COMMENT ON COLUMN migration_ext.range.job_id IS 'backfill job';
+COMMENT ON COLUMN migration_ext.range.range IS 'number within the job, from 1';
+COMMENT ON COLUMN migration_ext.range.worker IS 'worker that has it, 0 leads; null: nobody';
+COMMENT ON COLUMN migration_ext.range.claim IS 'fence: counts how often it changed hands; only the last one moves the cursor';
+COMMENT ON COLUMN migration_ext.range.leaf IS 'leaf it is in, from 1; 0: a range of keys';
+COMMENT ON COLUMN migration_ext.range.next_block IS 'next block';
+COMMENT ON COLUMN migration_ext.range.end_block IS 'block behind its last one';
+COMMENT ON COLUMN migration_ext.range.next_key IS 'last key done';
+COMMENT ON COLUMN migration_ext.range.end_key IS 'last key to do';
+COMMENT ON COLUMN migration_ext.range.batch_size IS 'blocks or rows of the next batch';
+COMMENT ON COLUMN migration_ext.range.batches IS 'batches done';
+COMMENT ON COLUMN migration_ext.range.rows_done IS 'rows changed';
+COMMENT ON COLUMN migration_ext.range.rows_seen IS 'rows passed by a keyset cursor';
+COMMENT ON COLUMN migration_ext.range.rows_total IS 'rows of a keyset cursor';
+COMMENT ON COLUMN migration_ext.range.blocks_done IS 'blocks passed';
+COMMENT ON COLUMN migration_ext.range.wal_bytes IS 'WAL written by its batches';
+COMMENT ON COLUMN migration_ext.range.rows_hot IS 'rows whose new version stayed on its page (HOT)';
+COMMENT ON COLUMN migration_ext.range.busy IS 'time spent in batches, divided by the number of workers';
+COMMENT ON COLUMN migration_ext.range.met_again IS 'its worker stopped because changed rows still met the condition';
+COMMENT ON COLUMN migration_ext.range.sqlstate IS 'of the error that stopped its worker';
+COMMENT ON COLUMN migration_ext.range.message IS 'of that error';
+COMMENT ON COLUMN migration_ext.range.detail IS 'of that error';
+COMMENT ON COLUMN migration_ext.range.hint IS 'of that error';
+ALTER TABLE migration_ext.range ENABLE ROW LEVEL SECURITY;
 
 CREATE TABLE migration_ext.quarantine (
     job_id bigint NOT NULL,
@@ -331,6 +385,7 @@ SELECT pg_catalog.pg_extension_config_dump('migration_ext.approval'::pg_catalog.
 SELECT pg_catalog.pg_extension_config_dump('migration_ext.run'::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('migration_ext.step'::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('migration_ext.job'::pg_catalog.regclass, '');
+SELECT pg_catalog.pg_extension_config_dump('migration_ext.range'::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('migration_ext.quarantine'::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('migration_ext.log'::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('migration_ext.revision_ordinal_seq'::pg_catalog.regclass, '');
@@ -487,7 +542,7 @@ AS 'MODULE_PATHNAME', 'migration_show';
 COMMENT ON FUNCTION pg_catalog.migration_show(text) IS 'everything known about a revision';
 REVOKE ALL ON FUNCTION pg_catalog.migration_show(text) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.migration_progress(OUT run_id bigint, OUT job_id bigint, OUT revision text, OUT step integer, OUT pid integer, OUT relation text, OUT phase text, OUT rows_done bigint, OUT rows_total bigint, OUT blocks_done bigint, OUT blocks_total bigint, OUT rate numeric, OUT percent numeric, OUT eta interval, OUT throttled_by text, OUT waiting_for text, OUT bar text, OUT hot_ratio numeric, OUT wal_bytes bigint, OUT throttled interval)
+CREATE FUNCTION pg_catalog.migration_progress(OUT run_id bigint, OUT job_id bigint, OUT revision text, OUT step integer, OUT pid integer, OUT relation text, OUT phase text, OUT rows_done bigint, OUT rows_total bigint, OUT blocks_done bigint, OUT blocks_total bigint, OUT rate numeric, OUT percent numeric, OUT eta interval, OUT throttled_by text, OUT waiting_for text, OUT bar text, OUT hot_ratio numeric, OUT wal_bytes bigint, OUT throttled interval, OUT workers integer)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'migration_progress';

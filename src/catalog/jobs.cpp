@@ -128,13 +128,12 @@ bool advance_job(const JobRecord& j, long long epoch, double busy_ms) {
       "batch_size = $6::bigint, batches = $7::bigint, rows_done = $8::bigint, rows_seen = $9::bigint, "
       "blocks_done = $10::bigint, leaf_files = $11::oid[], leaf_blocks = $12::bigint[], "
       "busy = busy + $13::double precision * interval '1 millisecond', wal_bytes = $14::bigint, rows_hot = "
-      "$15::bigint, quarantined = $16::bigint "
+      "$15::bigint "
       "WHERE job_id = $1::bigint AND owner_epoch = $2::bigint",
       {sql_int(j.job_id), sql_int(epoch), sql_int(j.leaf), sql_int(j.next_block),
        j.next_key.empty() ? Value() : sql_array(j.next_key), sql_int(j.batch_size), sql_int(j.batches),
        sql_int(j.rows_done), sql_int(j.rows_seen), sql_int(j.blocks_done), number_array(j.leaf_files),
-       number_array(j.leaf_blocks), std::to_string(busy_ms), sql_int(j.wal_bytes), sql_int(j.rows_hot),
-       sql_int(j.quarantined)});
+       number_array(j.leaf_blocks), std::to_string(busy_ms), sql_int(j.wal_bytes), sql_int(j.rows_hot)});
   return pg::rows_processed() == 1;
 }
 

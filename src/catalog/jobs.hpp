@@ -20,6 +20,7 @@ struct JobRecord {
   std::vector<long long> leaf_blocks;
   int leaf = 1;
   long long next_block = 0;
+  long long end_block = 0;  ///< of a range: where it ends
   std::vector<std::string> next_key, end_key;
   long long batch_size = 0, batches = 0, rows_done = 0, rows_seen = 0, rows_total = 0, blocks_done = 0,
             blocks_total = 0;

@@ -29,6 +29,14 @@ bool is_quarantined(const BadRow& row) {
               .empty();
 }
 
+long long count_one_more(long long job_id) {
+  Scope scope;
+  const Rows rows = pg::query(
+      "UPDATE migration_ext.job SET quarantined = quarantined + 1 WHERE job_id = $1::bigint RETURNING quarantined",
+      {sql_int(job_id)});
+  return rows.empty() ? 0 : pg::to_integer(rows[0][0]);
+}
+
 void count_again(long long job_id) {
   Scope scope;
   pg::query(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pg/settings.hpp"
+#include "pg/worker_slot.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -34,7 +35,10 @@ constexpr std::uint32_t request_magic = 0x4d494752;
 constexpr std::size_t queue_size = 65536;
 constexpr std::size_t queue_offset = MAXALIGN(sizeof(WorkerRequest));
 
+}  // namespace
+
 void fill_worker(BackgroundWorker& worker, const WorkerStart& start, bool notify) {
+  const char* const name = start.worker > 0 ? "migration_ext backfill worker" : "migration_ext executor";
   std::memset(&worker, 0, sizeof worker);
   worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -42,13 +46,11 @@ void fill_worker(BackgroundWorker& worker, const WorkerStart& start, bool notify
   worker.bgw_notify_pid = notify ? MyProcPid : 0;
   std::strncpy(worker.bgw_library_name, "migration_ext", BGW_MAXLEN - 1);
   std::strncpy(worker.bgw_function_name, "migration_worker_main", BGW_MAXLEN - 1);
-  std::strncpy(worker.bgw_name, "migration_ext executor", BGW_MAXLEN - 1);
-  std::strncpy(worker.bgw_type, "migration_ext executor", BGW_MAXLEN - 1);
+  std::strncpy(worker.bgw_name, name, BGW_MAXLEN - 1);
+  std::strncpy(worker.bgw_type, name, BGW_MAXLEN - 1);
   static_assert(sizeof(WorkerStart) <= BGW_EXTRALEN);
   std::memcpy(worker.bgw_extra, &start, sizeof start);
 }
-
-}  // namespace
 
 Launch launch(const WorkerStart& start, bool notify) {
   BackgroundWorker worker;

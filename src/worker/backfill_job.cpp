@@ -74,7 +74,10 @@ void set_leaves(catalog::JobRecord& job, unsigned relation) {
 
 void BackfillJob::prepare() {
   load();
-  if (!whole) catalog::claim_job(record.job_id, run.owner_epoch);
+  if (whole) return;
+  catalog::claim_job(record.job_id, run.owner_epoch);
+  // Whoever had them has gone, or is fenced out by this.
+  catalog::free_ranges(record.job_id, 0);
 }
 
 void BackfillJob::prepare_again() {
@@ -173,6 +176,7 @@ void BackfillJob::find_tables_again() {
   set_leaves(record, record.relation_oid);
   record.leaf = 1;
   record.next_block = record.blocks_done = 0;
+  if (record.cursor_kind == "ctid") catalog::drop_ranges(record.job_id);
   catalog::replace_tables(record);
 }
 
@@ -260,6 +264,7 @@ bool BackfillJob::switch_to_keys() {
   use_keys(facts.key_columns);
   key = catalog::key_of(record.relation_oid, record.key_columns);
   watched = false;
+  column_types_.clear();  // from now on the columns of the key count, too
   catalog::use_keys(record);
   pg::report(NOTICE, "00000",
              fmt::format("table {}: changed rows still meet the condition, going on by key", target.relation));
@@ -355,11 +360,12 @@ void BackfillJob::set_aside(const std::string& relation, const std::vector<std::
   catalog::BadRow bad{record.job_id, relation,       values, row_id, image_of(relation, values, row_id),
                       error.state(), error.message()};
   const bool known = catalog::is_quarantined(bad);
-  if (!known && record.quarantined >= settings.max_errors) {
+  if (!known) record.quarantined = catalog::count_one_more(record.job_id);
+  if (!known && record.quarantined > settings.max_errors) {
     const std::string more =
         settings.max_errors == 0
             ? std::string()
-            : fmt::format("{} rows have been set aside, max_errors allows no more. ", record.quarantined);
+            : fmt::format("{} rows have been set aside, max_errors allows no more. ", record.quarantined - 1);
     const MigrationError told = failure(error, more + "The batch was rolled back; the batches before it are done.", "");
     throw MigrationError(
         told.state(), fmt::format("{} {}", told.message(), name), told.detail(),
@@ -368,13 +374,19 @@ void BackfillJob::set_aside(const std::string& relation, const std::vector<std::
   }
   catalog::set_aside(bad);
   if (known) return;
-  ++record.quarantined;
   catalog::log_event({run.run_id, step.revision, step.step, "quarantined", run.role_name, -1,
                       catalog::Problem{error.state(), error.message(), name,
                                        fmt::format("SELECT * FROM migration_quarantine({});", record.job_id)}});
 }
 
 void BackfillJob::advance(double busy_ms) {
+  if (range_gone) return;
+  if (range) {
+    usual_size_ = record.batch_size;
+    if (catalog::advance_range(record, *range, busy_ms)) return;
+    throw MigrationError("40001", fmt::format("range {} of job {} has another worker", range->range, record.job_id), "",
+                         fmt::format("SELECT migration_resume({});", run.run_id));
+  }
   if (!catalog::advance_job(record, run.owner_epoch, busy_ms)) {
     throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", record.job_id));
   }

@@ -14,6 +14,7 @@
 #include "backfill/batch.hpp"
 #include "backfill/settings.hpp"
 #include "catalog/jobs.hpp"
+#include "catalog/ranges.hpp"
 #include "catalog/runs.hpp"
 #include "pg/guard.hpp"
 #include "pg/prepared.hpp"
@@ -27,7 +28,7 @@ class BackfillJob {
 
   /// Inside a transaction: makes or loads the job and claims it for this owner. Errors: 42P01 (table gone), 0A000.
   void prepare();
-  /// The same for a job that is not to be gone on with.
+  /// The same for a job that is not to be gone on with, or that another process leads.
   void prepare_again();
   /// Runs texts of the user: `f` under the script's frame, errors turned into the step's.
   void as_script(const std::function<void()>& f);
@@ -48,8 +49,25 @@ class BackfillJob {
                  const pg::PgError& error);
   /// Inside as_script: keys come out in the one form that reads the same under every setting.
   static void plain_keys();
-  /// Stores the cursor, fenced by the owner's epoch. Errors: 57P01 when another owner has the job.
+  /// Stores the cursor: of the range that this worker has, or of the whole job. Fenced: errors are 57P01 when another
+  /// owner has the job, 40001 when another worker has the range.
   void advance(double busy_ms);
+
+  // ---- with several workers (shares.cpp): `record` then holds the cursor and the counts of the range in hand ----
+  /// Takes a range that nobody has, or the next one. False when all has been handed out. Errors: 57P01.
+  bool take_range(int worker, int workers);
+  /// Is what has not been handed out worth a second worker?
+  bool worth_sharing();
+  /// Is there anything that nobody has?
+  bool work_left();
+  /// After take_range: `record` holds the cursor and the counts of the whole job again.
+  void load_whole();
+  /// In the transaction of the last batch of the range.
+  void finish_range();
+  /// The leaf (from 1) in work was rewritten: nobody goes on with its ranges, all of it is handed out again.
+  void restart_leaf(int leaf, unsigned file, long long blocks);
+  /// The last block of the leaf (from 1) in work, or of the range in hand.
+  long long end_of_leaf() const;
 
   const catalog::RunRecord& run;
   catalog::StepRecord& step;
@@ -63,6 +81,8 @@ class BackfillJob {
   bool watched = false;                  ///< each batch shows that its rows no longer meet the condition
   bool sweeps_keys = false;              ///< by key, and a last look at all rows does no harm
   bool whole = false;                    ///< runs as one statement, no job
+  std::optional<catalog::Claim> range;   ///< that this worker has; nothing: it has the whole job
+  bool range_gone = false;               ///< its leaf was rewritten: it is not gone on with
 
  private:
   MigrationError failure(const pg::PgError& error, const std::string& detail, const std::string& hint) const;
@@ -73,6 +93,7 @@ class BackfillJob {
   void load();
   void refuse_gone() const;
   std::string column_types_;
+  long long usual_size_ = 0;  ///< of batches, from one range to the next
   void enter_script();
   std::optional<std::string> image_of(const std::string& relation, const std::vector<std::string>& key,
                                       const std::string& row_id);

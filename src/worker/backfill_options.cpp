@@ -41,7 +41,6 @@ backfill::Settings read_options(const backfill::Settings& base, const std::strin
   backfill::apply(settings, base, catalog::json_entries(*options), backfill::Use::create, form);
   catalog::check_with_server(settings, form);
   if (!settings.check.empty()) require_one_expression(settings.check, form);
-  require_possible(settings, form);
   if (settings.action == "copy" || !settings.from.empty()) {
     throw MigrationError(sqlstate::feature_not_supported,
                          settings.action == "copy" ? "a backfill cannot copy rows to another table"
@@ -51,12 +50,6 @@ backfill::Settings read_options(const backfill::Settings& base, const std::strin
   }
   require_action(settings, table, deletes);
   return settings;
-}
-
-void require_possible(const backfill::Settings& settings, const std::string& hint) {
-  if (settings.workers <= 1) return;
-  throw MigrationError(sqlstate::feature_not_supported, "a backfill has one worker in this version",
-                       fmt::format("\"workers\" was set to {}.", settings.workers), hint);
 }
 
 void check_options(const std::vector<Statement>& statements) {

@@ -17,8 +17,6 @@ namespace migration {
 /// for), 0A000 for what this version cannot do.
 backfill::Settings read_options(const backfill::Settings& base, const std::string& relation,
                                 const std::optional<std::string>& options, bool deletes);
-/// Refuses settings that are known but not yet obeyed. Errors: 0A000.
-void require_possible(const backfill::Settings& settings, const std::string& hint);
 /// Checks the options of a script's migration_backfill() calls.
 void check_options(const std::vector<Statement>& statements);
 

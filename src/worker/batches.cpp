@@ -5,7 +5,10 @@
 // serve fills that are harmless to repeat; everything else goes by ranges of an immutable unique key, each row once.
 // The end is fixed when the job is made (blocks, or the greatest key): rows that come later were never part of the
 // statement. A rewritten table (other file) starts over by blocks, because its rows have moved; a key cursor does not
-// care. Locks: each batch runs under lock_timeout. Between batches nothing is held, no snapshot either.
+// care. Several workers: the process that has the run leads, others are its helpers; each takes a range of the job at a
+// time (shares.cpp) and goes through it as one alone would go through the table. Only the leader decides what becomes
+// of the job: it goes from blocks to keys, proves, looks once more, and says that it is done, when nobody else is at
+// work. Locks: each batch runs under lock_timeout. Between batches nothing is held, no snapshot either.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,6 +31,7 @@
 #include "worker/executor.hpp"
 #include "worker/key_ranges.hpp"
 #include "worker/pace.hpp"
+#include "worker/team.hpp"
 #include "worker/verify.hpp"
 
 namespace migration {
@@ -38,17 +42,110 @@ namespace {
 
 /// How often the wish of a user is looked up while batches are shorter than that.
 constexpr double wish_interval_ms = 100;
+/// Between two looks at whether the other workers are done.
+constexpr long others_nap_ms = 20;
+
+catalog::WorkerProblem problem_in(const std::exception_ptr& error, bool met_again) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const MigrationError& e) {
+    return {{e.state(), e.message(), e.detail(), e.hint()}, met_again};
+  } catch (const pg::PgError& e) {
+    return {{e.state(), e.message(), e.detail(), e.hint()}, met_again};
+  }
+}
 
 class Backfill {
  public:
-  Backfill(const catalog::RunRecord& run, StepRecord& step)
-      : job_(run, step), blocks_(job_), keys_(job_), proof_(job_) {}
+  Backfill(const catalog::RunRecord& run, StepRecord& step, int worker)
+      : job_(run, step), blocks_(job_), keys_(job_), proof_(job_), team_(job_), worker_(worker) {}
 
-  bool work(const std::function<bool()>& wanted_stop, const std::function<void()>& complete) {
+  /// As the one that has the run.
+  bool lead(const std::function<bool()>& wanted_stop, const std::function<void()>& complete) {
+    std::exception_ptr error;
+    try {
+      return work_as_leader(wanted_stop, complete);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    // What becomes of the run is said when nobody works on it any more.
+    if (team_.at_work()) {
+      pg::abort_transaction();
+      team_.stop();
+    }
+    std::rethrow_exception(error);
+  }
+
+  /// As one of the others: until nothing is left to take, or it is not wanted any more.
+  void help(const std::function<bool()>& wanted_stop) {
+    pg::in_transaction([&] { job_.prepare_again(); });
+    if (job_.whole || job_.record.job_id == 0) return;
+    start_pace();
+    int tries = 0;
+    for (;;) {
+      std::exception_ptr error;
+      bool transient = false;
+      const bool had_range = job_.range.has_value();
+      try {
+        if (!pace_->wait([&] { return asked(wanted_stop); }) || worker_ >= pace_->settings().workers) break;
+        job_.settings = pace_->settings();
+        if (next() != Next::work) break;
+        go_on();
+        tries = 0;
+        continue;
+      } catch (const MigrationError& e) {
+        transient = is_transient(e.state());
+        error = std::current_exception();
+      } catch (const pg::PgError& e) {
+        if (e.state().starts_with("57P")) throw;
+        transient = is_transient(e.state());
+        error = std::current_exception();
+      }
+      pg::abort_transaction();
+      if (transient && ++tries <= job_.run.lock_retries) {
+        if (!had_range) job_.range.reset();
+        blocks_.forget();
+        pg::pause(backoff_ms(tries, static_cast<unsigned>(worker_) * 7919U));
+        continue;
+      }
+      const catalog::WorkerProblem problem = problem_in(error, met_again_);
+      if (job_.range && problem.problem.state != sqlstate::admin_shutdown) {
+        pg::in_transaction([&] { catalog::report_problem(job_.record.job_id, *job_.range, problem); });
+      }
+      return;
+    }
+    leave_range();
+  }
+
+ private:
+  enum class Next { work, wait, none };
+
+  bool by_blocks() const { return job_.record.cursor_kind == "ctid"; }
+
+  bool asked(const std::function<bool()>& wanted_stop) {
+    if (monotonic_ms() - asked_ms_ < wish_interval_ms) return false;
+    if (team_.at_work()) {
+      // Before it is said that the run is paused or cancelled, the others come to rest.
+      catalog::RunWish wish;
+      pg::in_transaction([&] { wish = catalog::load_wish(job_.run.run_id); });
+      if (wish.desired != "run") team_.join();
+    }
+    const bool wanted = wanted_stop();
+    asked_ms_ = monotonic_ms();
+    return wanted;
+  }
+
+  void start_pace() {
+    pace_.emplace(job_.run, job_.step, job_.record.job_id, job_.record.relation_oid, job_.settings, worker_ == 0);
+    asked_ms_ = -wish_interval_ms;
+  }
+
+  bool work_as_leader(const std::function<bool()>& wanted_stop, const std::function<void()>& complete) {
     pg::in_transaction([&] {
       job_.prepare();
       catalog::start_step(job_.run.run_id, job_.step.step, {});
       proof_.begin();
+      shared_ = !job_.whole && catalog::has_ranges(job_.record.job_id);
     });
     if (job_.whole) {
       // Effect and mark in one transaction: a repeated statement might not be harmless.
@@ -59,23 +156,25 @@ class Backfill {
       return true;
     }
     pg::crash_point("backfill:start", job_.step.step);
-    pace_.emplace(job_.run, job_.step, job_.record.job_id, job_.record.relation_oid, job_.settings);
-    double asked = -wish_interval_ms;
-    const auto stop = [&] {
-      if (monotonic_ms() - asked < wish_interval_ms) return false;
-      const bool wanted = wanted_stop();
-      asked = monotonic_ms();
-      return wanted;
-    };
-    for (bool more = true; more;) {
-      if (!pace_->wait(stop)) return false;
-      job_.settings = pace_->settings();
-      more = batch_or_rows();
-      pg::crash_point("backfill:batch", job_.step.step);
-      if (by_blocks() && more) {
-        if (const std::string table = blocks_.due_for_vacuum(); !table.empty()) vacuum(table);
+    start_pace();
+    const auto stop = [&] { return asked(wanted_stop); };
+    for (;;) {
+      if (!pace_->wait(stop)) {
+        leave_range();
+        return false;
       }
-      if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
+      job_.settings = pace_->settings();
+      const Next then = next();
+      if (then == Next::none) break;
+      if (then == Next::wait) {
+        pg::report_idle();
+        pg::wait_latch(others_nap_ms);
+        continue;
+      }
+      if (!go_on()) break;
+    }
+    if (shared_) {
+      pg::in_transaction([&] { job_.load_whole(); });
     }
     if (!proof_.scan([&] { return pace_->wait(stop); }, [&] { sweep(); })) return false;
     pg::in_transaction([&] {
@@ -89,8 +188,95 @@ class Backfill {
     return true;
   }
 
- private:
-  bool by_blocks() const { return job_.record.cursor_kind == "ctid"; }
+  /// What to do now: this sees to it that there is a range in hand, or the whole job.
+  Next next() {
+    if (worker_ == 0) heed_the_others();
+    if (worker_ == 0 && !shared_) {
+      // A window that was begun has no place in the ledger yet: to its end it is nobody else's.
+      if (job_.settings.workers <= 1 || in_window()) return Next::work;
+      bool worth = false;
+      pg::in_transaction([&] { worth = job_.worth_sharing(); });
+      if (!worth) return Next::work;
+      shared_ = true;
+    }
+    if (worker_ == 0) {
+      team_.keep(job_.settings.workers - 1, [&] {
+        bool left = false;
+        pg::in_transaction([&] { left = job_.work_left(); });
+        return left;
+      });
+    }
+    blocks_.set_lanes(worker_ > 0 || team_.at_work() ? 2 : 1);
+    if (job_.range) return Next::work;
+    bool taken = false;
+    try {
+      pg::in_transaction([&] { taken = job_.take_range(worker_, job_.settings.workers); });
+    } catch (...) {
+      job_.range.reset();
+      throw;
+    }
+    blocks_.forget();
+    if (taken) return Next::work;
+    return worker_ == 0 && team_.at_work() ? Next::wait : Next::none;
+  }
+
+  bool in_window() const { return by_blocks() && blocks_.in_window(); }
+
+  /// Others that have ended, and why.
+  void heed_the_others() {
+    if (!team_.at_work()) return;
+    const auto problem = team_.reap();
+    if (!problem) return;
+    if (!problem->met_again) {
+      const catalog::Problem& p = problem->problem;
+      throw MigrationError(p.state, p.message, p.detail, p.hint);
+    }
+    job_.met_again = true;
+    if (!go_by_keys()) {
+      const catalog::Problem& p = problem->problem;
+      throw MigrationError(p.state, p.message, p.detail, p.hint);
+    }
+  }
+
+  /// A batch, and what comes between two. False when a worker that has the whole job is at its end.
+  bool go_on() {
+    const bool more = batch_or_rows();
+    pg::crash_point("backfill:batch", job_.step.step);
+    if (!more && !job_.range) return false;
+    if (!more) {
+      job_.range.reset();
+      blocks_.forget();
+      return true;
+    }
+    if (by_blocks() && worker_ == 0) {
+      if (const std::string table = blocks_.due_for_vacuum(); !table.empty()) vacuum(table);
+    }
+    if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
+    return true;
+  }
+
+  void leave_range() {
+    if (!job_.range) return;
+    pg::in_transaction([&] { catalog::leave_range(job_.record.job_id, *job_.range); });
+    job_.range.reset();
+  }
+
+  /// Rows that were changed would be met again: the rest goes by key, from the start. Only the leader can see to that.
+  bool go_by_keys() {
+    team_.stop();
+    bool switched = false;
+    pg::in_transaction([&] {
+      if (shared_) {
+        catalog::drop_ranges(job_.record.job_id);
+        job_.load_whole();
+      }
+      switched = job_.switch_to_keys();
+    });
+    shared_ = false;
+    job_.met_again = false;
+    blocks_.forget();
+    return switched;
+  }
 
   /// So that what later windows move finds the room of the row versions that earlier ones left dead. A failure (a lock
   /// that was not to be had) costs nothing but that room.
@@ -140,11 +326,8 @@ class Backfill {
     }
     if (job_.met_again) {
       job_.record = before;
-      job_.met_again = false;
-      blocks_.forget();
-      bool switched = false;
-      pg::in_transaction([&] { switched = job_.switch_to_keys(); });
-      if (!switched) std::rethrow_exception(error);
+      met_again_ = true;
+      if (worker_ > 0 || !go_by_keys()) std::rethrow_exception(error);
       return true;
     }
     if (transient) {
@@ -188,9 +371,10 @@ class Backfill {
     }
     record.wal_bytes += pg::own_wal_bytes() - wal_before;
     job_.advance(elapsed);
+    if (!more) job_.finish_range();
     // It gets on between the crashes, so it is not what brings the server down. At its end it gets nowhere any more,
     // and what comes after the last batch may be what does.
-    if (more && job_.step.crashes > 0) {
+    if (more && worker_ == 0 && job_.step.crashes > 0) {
       catalog::reset_crashes(job_.run.run_id);
       job_.step.crashes = 0;
     }
@@ -218,6 +402,11 @@ class Backfill {
   BlockWindows blocks_;
   KeyRanges keys_;
   FillProof proof_;
+  Team team_;
+  const int worker_;        ///< 0 leads
+  bool shared_ = false;     ///< goes by ranges
+  bool met_again_ = false;  ///< why a helper ends
+  double asked_ms_ = 0;
   std::optional<Pace> pace_;
 };
 
@@ -225,7 +414,12 @@ class Backfill {
 
 bool run_batches(const catalog::RunRecord& run, StepRecord& step, const std::function<bool()>& wanted_stop,
                  const std::function<void()>& complete) {
-  return Backfill(run, step).work(wanted_stop, complete);
+  return Backfill(run, step, 0).lead(wanted_stop, complete);
+}
+
+void help_with_batches(const catalog::RunRecord& run, StepRecord& step, int worker,
+                       const std::function<bool()>& wanted_stop) {
+  Backfill(run, step, worker).help(wanted_stop);
 }
 
 }  // namespace migration

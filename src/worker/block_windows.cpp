@@ -48,33 +48,52 @@ void BlockWindows::enter_leaf(std::size_t i) {
     }
   }
   stayed_ = left_ = 0;
-  if (!leaf_ || leaf_->oid != leaf.oid) vacuumed_ = job_.record.next_block;
+  if (!leaf_ || leaf_->oid != leaf.oid) since_vacuum_ = 0;
   leaf_ = std::move(leaf);
 }
 
-void BlockWindows::next_leaf(std::size_t i) {
-  job_.record.blocks_done += std::max(0LL, job_.record.leaf_blocks[i] - job_.record.next_block);
-  job_.record.next_block = 0;
-  ++job_.record.leaf;
+void BlockWindows::forget() {
+  lanes_.clear();
+  lane_ = 0;
+  proposed_ = 0;
+}
+
+void BlockWindows::next_leaf() {
+  catalog::JobRecord& job = job_.record;
+  const long long end = job_.end_of_leaf();
+  job.blocks_done += std::max(0LL, end - job.next_block);
+  lanes_.clear();
+  if (job_.range) {
+    job.next_block = end;
+    return;
+  }
+  job.next_block = 0;
+  ++job.leaf;
   leaf_.reset();
-  window_.reset();
 }
 
 /// Rewritten or truncated meanwhile: the rows have moved, so the leaf starts over with its present size.
 void BlockWindows::start_over(std::size_t i, unsigned file) {
   catalog::JobRecord& job = job_.record;
   pg::report(NOTICE, "00000", fmt::format("table {} was rewritten, its backfill starts over", leaf_->name));
+  long long blocks = 0;
+  for (const catalog::Leaf& now : catalog::leaves_of(job.leaves[i])) {
+    if (now.oid == job.leaves[i]) blocks = now.blocks;
+  }
+  forget();
+  if (job_.range) {
+    job_.restart_leaf(static_cast<int>(i) + 1, file, blocks);
+    return;
+  }
   job.leaf_files[i] = file;
   job.blocks_done -= job.next_block;
   job.next_block = 0;
-  for (const catalog::Leaf& now : catalog::leaves_of(job.leaves[i])) {
-    if (now.oid == job.leaves[i]) job.leaf_blocks[i] = now.blocks;
-  }
-  window_.reset();
+  job.leaf_blocks[i] = blocks;
   enter_leaf(i);
 }
 
 bool BlockWindows::leaves_left() const {
+  if (job_.range) return !job_.range_gone && job_.record.next_block < job_.record.end_block;
   return job_.record.leaf <= static_cast<int>(job_.record.leaves.size());
 }
 
@@ -85,14 +104,15 @@ bool BlockWindows::at_leaf() {
   if (!leaf_ || leaf_->oid != job.leaves[i]) enter_leaf(i);
   const unsigned file = leaf_->name.empty() ? 0 : catalog::leaf_file(job.leaves[i]);
   if (file != 0 && (generation_ != job_.generation || catalog::relation_name(leaf_->oid) != leaf_->name)) {
-    window_.reset();
+    forget();
     enter_leaf(i);
   }
   if (file == 0) {
-    next_leaf(i);  // the partition was dropped: its rows are gone with it
+    next_leaf();  // the partition was dropped: its rows are gone with it
     return false;
   }
   if (file != job.leaf_files[i]) start_over(i, file);
+  if (job_.range_gone) return false;
   if (job_.settings.passes != wanted_passes_) enter_leaf(i);  // tuned
   return true;
 }
@@ -100,38 +120,64 @@ bool BlockWindows::at_leaf() {
 /// The window up to `to` is done.
 bool BlockWindows::move_on(long long to) {
   catalog::JobRecord& job = job_.record;
-  const std::size_t i = static_cast<std::size_t>(job.leaf) - 1;
-  window_.reset();
+  lanes_.clear();
+  since_vacuum_ += std::max(0LL, to - job.next_block);
   job.blocks_done += std::max(0LL, to - job.next_block);
   job.next_block = std::max(job.next_block, to);
-  if (job.next_block >= job.leaf_blocks[i]) next_leaf(i);
+  if (job.next_block >= job_.end_of_leaf()) next_leaf();
   return leaves_left();
+}
+
+/// Windows side by side, as many as there are blocks for.
+void BlockWindows::open_lanes(long long end) {
+  const catalog::JobRecord& job = job_.record;
+  const long long blocks = std::min(job.batch_size, limit());
+  lanes_.clear();
+  lane_ = 0;
+  waited_ms_ = 0;
+  for (long long from = job.next_block; from < end && lanes_.size() < wanted_lanes_;) {
+    Lane lane;
+    lane.from = from;
+    lane.to = from = std::min(end, from + blocks);
+    lanes_.push_back(std::move(lane));
+  }
+}
+
+bool BlockWindows::all_done() const {
+  return std::all_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.done(); });
 }
 
 bool BlockWindows::batch() {
   catalog::JobRecord& job = job_.record;
   if (!at_leaf()) return leaves_left();
-  const long long end = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
+  const long long end = job_.end_of_leaf();
   const bool passes = leaf_->passes > 1;
   last_had_passes_ = passes;
-  if (!window_) window_end_ = std::min(end, job.next_block + std::min(job.batch_size, limit()));
-  if (window_end_ > job.next_block) {
-    if (passes) {
-      pass(window_end_);
-      if (window_->open > 0) {
-        // Only the transaction that moves the cursor has to be durable: what a crash takes from the passes before it
-        // is done again.
-        pg::set_local("synchronous_commit", "off");
-        return true;
-      }
-    } else {
+  if (!passes) {
+    lanes_.clear();
+    window_end_ = std::min(end, job.next_block + std::min(job.batch_size, limit()));
+    if (window_end_ > job.next_block) {
       job_.as_script([&] {
         job.rows_done += job_.change(*leaf_->whole, {pg::RowId{static_cast<std::uint32_t>(job.next_block), 0},
                                                      pg::RowId{static_cast<std::uint32_t>(window_end_), 0}});
       });
     }
+    return move_on(window_end_);
   }
-  return move_on(window_end_);
+  if (lanes_.empty()) open_lanes(end);
+  if (!lanes_.empty()) {
+    while (lanes_[lane_].done()) lane_ = (lane_ + 1) % lanes_.size();
+    pass(lanes_[lane_]);
+    lane_ = (lane_ + 1) % lanes_.size();
+    if (!all_done()) {
+      // Only the transaction that moves the cursor has to be durable: what a crash takes from the passes before it
+      // is done again.
+      pg::set_local("synchronous_commit", "off");
+      return true;
+    }
+    return move_on(lanes_.back().to);
+  }
+  return move_on(job.next_block);
 }
 
 long long BlockWindows::change_carefully(long long from, long long to) {
@@ -163,10 +209,9 @@ long long BlockWindows::change_carefully(long long from, long long to) {
 
 bool BlockWindows::careful_batch() {
   catalog::JobRecord& job = job_.record;
-  window_.reset();
+  forget();
   if (!at_leaf()) return leaves_left();
-  const long long end = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
-  window_end_ = std::min(end, job.next_block + std::min(job.batch_size, careful_blocks));
+  window_end_ = std::min(job_.end_of_leaf(), job.next_block + std::min(job.batch_size, careful_blocks));
   change_carefully(job.next_block, window_end_);
   return move_on(window_end_);
 }
@@ -193,45 +238,44 @@ void BlockWindows::careful_sweep() {
       fmt::format("SELECT migration_resume({});", job_.run.run_id));
 }
 
-void BlockWindows::pass(long long to) {
+void BlockWindows::pass(Lane& lane) {
   catalog::JobRecord& job = job_.record;
-  if (!window_) {
+  if (!lane.window) {
     std::vector<pg::RowId> needing;
     job_.as_script([&] {
       leaf_->look->run(
-          {pg::RowId{static_cast<std::uint32_t>(job.next_block), 0}, pg::RowId{static_cast<std::uint32_t>(to), 0}},
+          {pg::RowId{static_cast<std::uint32_t>(lane.from), 0}, pg::RowId{static_cast<std::uint32_t>(lane.to), 0}},
           needing);
     });
-    window_ = pg::make_window(std::move(needing));
-    pass_ = stuck_ = waited_ms_ = 0;
+    lane.window = pg::make_window(std::move(needing));
   }
-  if (window_->open == 0) return;
+  if (lane.done()) return;
   backfill::PassPlan plan;
   plan.passes = leaf_->passes;
   plan.growth = leaf_->growth;
-  plan.all = stuck_ > 0 && waited_ms_ >= patience_ms_;
+  plan.all = lane.stuck > 0 && waited_ms_ >= patience_ms_;
   if (plan.all) {
     tell_holder();
     patience_ms_ /= 2;
-  } else if (stuck_ == 0 && pass_ > 1) {
+  } else if (lane.stuck == 0 && lane.pass > 1) {
     patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
   }
-  const pg::PassLook look = pg::choose_rows(leaf_->oid, *window_, plan, ids_);
-  learn(look, plan.all);
-  ++pass_;
-  stuck_ = look.chosen == 0 && look.waiting > 0 ? stuck_ + 1 : 0;
+  const pg::PassLook look = pg::choose_rows(leaf_->oid, *lane.window, plan, ids_);
+  ++lane.pass;
+  learn(look, lane, plan.all);
+  lane.stuck = look.chosen == 0 && look.waiting > 0 ? lane.stuck + 1 : 0;
   if (!ids_.empty()) {
     job_.as_script([&] { job.rows_done += job_.change(*leaf_->rows, {&ids_}); });
   }
 }
 
 /// The size of new versions and the share that stays in place show only after the update.
-void BlockWindows::learn(const pg::PassLook& look, bool all) {
+void BlockWindows::learn(const pg::PassLook& look, const Lane& lane, bool all) {
   if (look.stayed > 16 && look.growth != 0) {
     leaf_->growth = static_cast<int>(look.growth / static_cast<long long>(look.stayed));
   }
   // The first pass moves rows on purpose, and so does giving up on the horizon.
-  if (pass_ > 1 && !after_all_) {
+  if (lane.pass > 2 && !after_all_) {
     stayed_ += look.stayed;
     left_ += look.left;
   }
@@ -261,26 +305,34 @@ long long BlockWindows::limit() const {
 
 void BlockWindows::measured(long long blocks) {
   proposed_ = proposed_ == 0 ? blocks : std::min(proposed_, blocks);
-  if (window_) return;
+  if (!lanes_.empty()) return;
   job_.record.batch_size = proposed_;
   proposed_ = 0;
 }
 
 std::string BlockWindows::due_for_vacuum() {
-  if (!leaf_ || window_ || !leaves_left()) return {};
+  if (!leaf_ || !lanes_.empty() || !leaves_left()) return {};
   const catalog::JobRecord& job = job_.record;
   const long long blocks = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
+  // Of several workers one vacuums, for what all of them have passed.
+  const long long passed = since_vacuum_ * (job_.range ? std::max(1, job_.settings.workers) : 1);
   int percent = job_.settings.vacuum;
   // By itself only where nothing else frees room: without passes, and where it is worth a look at all indexes.
   if (percent < 0) percent = leaf_->passes > 1 || blocks < worth_vacuum_blocks ? 0 : automatic_percent;
-  if (percent == 0 || (job.next_block - vacuumed_) * 100 < blocks * percent) return {};
-  vacuumed_ = job.next_block;
+  if (percent == 0 || passed * 100 < blocks * percent) return {};
+  since_vacuum_ = 0;
   return leaf_->name;
 }
 
 int BlockWindows::pause_ms() {
-  if (!window_ || stuck_ == 0 || waited_ms_ >= patience_ms_) return 0;
-  const int pause = std::min(longest_pause_ms, 1 << std::min(stuck_ - 1, 7));
+  int stuck = 0;
+  for (const Lane& lane : lanes_) {
+    if (lane.done()) continue;
+    if (lane.stuck == 0) return 0;
+    stuck = stuck == 0 ? lane.stuck : std::min(stuck, lane.stuck);
+  }
+  if (stuck == 0 || waited_ms_ >= patience_ms_) return 0;
+  const int pause = std::min(longest_pause_ms, 1 << std::min(stuck - 1, 7));
   waited_ms_ += pause;
   return pause;
 }

@@ -42,8 +42,13 @@ class BlockWindows {
   int pause_ms();
   /// The leaf in work when it is time to vacuum it (setting `vacuum`), else empty.
   std::string due_for_vacuum();
-  /// The current window has to be looked at again (its transaction failed).
-  void forget() { window_.reset(); }
+  /// The current window has to be looked at again (its transaction failed), or another range is gone through.
+  void forget();
+  /// Has a window been begun and not ended?
+  bool in_window() const { return !lanes_.empty(); }
+  /// Windows worked on in turn, 1 or more. With several workers the transaction of each holds back the pruning of the
+  /// others: while dead rows of one window wait for it, there is another to go on with.
+  void set_lanes(std::size_t lanes) { wanted_lanes_ = lanes; }
 
  private:
   struct Leaf {
@@ -53,6 +58,14 @@ class BlockWindows {
     int growth = 8;
     std::unique_ptr<pg::Prepared> whole, look, rows;
   };
+  /// A window and how far its passes are.
+  struct Lane {
+    long long from = 0, to = 0;        ///< blocks
+    std::optional<pg::Window> window;  ///< once it has been looked at
+    int pass = 0;
+    int stuck = 0;  ///< looks in a row that found nothing to take
+    bool done() const { return window && window->open == 0; }
+  };
   /// The leaf in work, entered; false when there is none left, or the partition is gone.
   bool at_leaf();
   bool leaves_left() const;
@@ -60,22 +73,23 @@ class BlockWindows {
   /// Returns how many rows fail.
   long long change_carefully(long long from, long long to);
   void enter_leaf(std::size_t i);
-  void next_leaf(std::size_t i);
+  void next_leaf();
   void start_over(std::size_t i, unsigned file);
-  void pass(long long to);
-  void learn(const pg::PassLook& look, bool all);
+  void open_lanes(long long end);
+  void pass(Lane& lane);
+  bool all_done() const;
+  void learn(const pg::PassLook& look, const Lane& lane, bool all);
   void tell_holder();
 
   BackfillJob& job_;
   std::optional<Leaf> leaf_;
-  std::optional<pg::Window> window_;
+  std::vector<Lane> lanes_;
+  std::size_t lane_ = 0, wanted_lanes_ = 1;
   std::vector<pg::RowId> ids_;
   long long window_end_ = 0;
-  long long vacuumed_ = 0;  ///< block of the leaf up to which it has been vacuumed
-  int pass_ = 0;
-  int wanted_passes_ = 0;  ///< the setting that leaf_ was entered with
+  long long since_vacuum_ = 0;  ///< blocks passed
+  int wanted_passes_ = 0;       ///< the setting that leaf_ was entered with
   int generation_ = 0;
-  int stuck_ = 0;                      ///< looks in a row that found nothing to take
   int waited_ms_ = 0;                  ///< for the horizon, in this window
   int patience_ms_ = 2000;             ///< longest wait for the horizon in one window
   bool told_ = false;                  ///< who holds the horizon has been said

@@ -63,5 +63,9 @@ void run_concurrent(const catalog::RunRecord& run, catalog::StepRecord& step);
 /// transaction that ends it.
 bool run_batches(const catalog::RunRecord& run, catalog::StepRecord& step, const std::function<bool()>& wanted_stop,
                  const std::function<void()>& complete);
+/// As one of several workers of the step's backfill (1 and more), until nothing is left to take or `wanted_stop` says
+/// so. What goes wrong is left in the ledger for the one that has the run.
+void help_with_batches(const catalog::RunRecord& run, catalog::StepRecord& step, int worker,
+                       const std::function<bool()>& wanted_stop);
 
 }  // namespace migration

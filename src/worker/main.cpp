@@ -1,7 +1,8 @@
 // Entry points of the background processes: the executor of one run, and the launcher.
 //
 // What: migration_worker_main connects as the session user of the caller, becomes the caller's role, takes the run lock
-// and carries out one run; when that has ended it starts the next one that is due. migration_launcher_main (only with
+// and carries out one run; when that has ended it starts the next one that is due. Started as a helper it works on one
+// backfill beside the process that has the lock, for as long as that one has it. migration_launcher_main (only with
 // shared_preload_libraries) asks, once after each start of the server, every database for runs to resume, and later
 // those where a run becomes due. Process model: the launcher knows shared catalogs only and resolves
 // nothing that belongs to a user; what fails in a database fails there. Ownership is the run lock: no clocks, no flags.
@@ -203,6 +204,40 @@ void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
   hand_over();
 }
 
+/// One of several workers of a backfill. It has no run lock and changes nothing of the run: what it cannot cope with is
+/// left for the one that has it.
+void help(const pg::WorkerStart& start) {
+  std::optional<catalog::RunRecord> run;
+  std::optional<catalog::StepRecord> step;
+  const auto wanted = [&](const std::optional<catalog::RunRecord>& now) {
+    return now && now->state == "running" && now->desired == "run" && now->owner_epoch == start.epoch &&
+           pg::run_lock_held_elsewhere();
+  };
+  try {
+    pg::in_transaction([&] {
+      run = catalog::load_run(start.run_id);
+      if (!wanted(run)) {
+        run.reset();
+        return;
+      }
+      become_role_of(run->role_name, run->role_oid);
+      for (catalog::StepRecord& s : catalog::load_steps(start.run_id)) {
+        if (s.step == start.step && s.job_id) step = std::move(s);
+      }
+    });
+    if (!run || !step) return;
+    help_with_batches(*run, *step, start.worker, [&] {
+      bool stop = true;
+      pg::in_transaction([&] { stop = !wanted(catalog::load_run(start.run_id)); });
+      return stop;
+    });
+  } catch (const pg::PgError&) {
+    pg::abort_transaction();
+  } catch (const MigrationError&) {
+    pg::abort_transaction();
+  }
+}
+
 /// Hands a run that was cut off to an executor of its own role. False when there is none.
 bool resume_cut_off() {
   if (pg::run_lock_held_elsewhere()) return false;
@@ -241,7 +276,9 @@ void migration_worker_main(Datum) {
     migration::pg::WorkerStart start;
     std::memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof start);
     migration::pg::WorkerRequest* request = migration::pg::begin_worker(start);
-    if (start.probe != 0) {
+    if (start.worker > 0) {
+      migration::help(start);
+    } else if (start.probe != 0) {
       migration::probe(static_cast<migration::pg::Probe>(start.probe));
     } else {
       migration::work(start, request);

@@ -8,6 +8,7 @@ of the worker, which bring the whole server down; all jobs then live with each o
 that this version is not expected to pass yet (see fills.py). Last line: `N passed, N failed`.
 """
 import argparse
+import json
 import multiprocessing
 import os
 import queue
@@ -85,12 +86,17 @@ class Scenario:
             self.faults.append((round(rng.uniform(0, 0.25), 3), fault))
         commands = ["VACUUM {table}"] * 4 + ["ANALYZE {table}", "VACUUM (FREEZE) {table}", "VACUUM FULL {table}", "REINDEX TABLE {table}"]
         self.keeping = [(round(rng.uniform(0, 0.3), 3), rng.choice(commands)) for _ in range(rng.choice([0, 0, 0, 1, 2]))]
+        # Drawn apart, so that a seed's table and fill do not depend on it.
+        crew = random.Random(f"workers {seed}")
+        self.workers = crew.choice([1, 1, 2, 3])
+        self.workers_later = [(round(crew.uniform(0, 0.2), 3), crew.choice([1, 2, 4])) for _ in range(crew.choice([0, 0, 0, 1, 2]))]
         self.ddl = random.Random(rng.randrange(1 << 30))
 
     def describe(self):
         faults = ", ".join(f"{fault} +{delay}" for delay, fault in self.faults) or "no faults"
         keeping = ", ".join(command.format(table="t") for _, command in self.keeping)
-        return (f"{self.fill.describe()}; {self.table.describe()}; {self.writers} writers, batch_target {self.batch_target}, {faults}"
+        return (f"{self.fill.describe()}; {self.table.describe()}; {self.writers} writers, batch_target {self.batch_target}, {self.workers} workers, {faults}"
+                + "".join(f", {n} workers +{delay}" for delay, n in self.workers_later)
                 + (f", {keeping}" if keeping else "") + (", as the owner" if self.as_owner else ""))
 
 
@@ -182,6 +188,7 @@ class Trial:
         self.crashes = 0
         self.did = []
         self.refused = False
+        self.ranges = 0
 
     def remaining(self):
         if time.monotonic() > self.end:
@@ -246,8 +253,8 @@ class Trial:
                             s.fill.statement(s.table, s.every))
                     session("SELECT migration_upgrade(%s, wait => false)", names)
                 else:
-                    session("SELECT migration_backfill(%s, %s, %s)", s.table.relation, s.fill.assignments(s.table, s.every),
-                            s.fill.condition(s.table))
+                    session("SELECT migration_backfill(%s, %s, %s, %s)", s.table.relation, s.fill.assignments(s.table, s.every),
+                            s.fill.condition(s.table), json.dumps({"workers": s.workers}))
                 break
             except psycopg2.Error as error:
                 if s.kind == "trap" and error.pgcode in REFUSALS:
@@ -287,16 +294,28 @@ class Trial:
                 return
             time.sleep(0.3)
 
+    def tune(self, run, settings):
+        try:
+            self.call("SELECT migration_tune(%s, %s)", run, json.dumps(settings))
+        except psycopg2.Error as error:
+            if error.pgcode != "55000":  # it has ended
+                raise
+
     def follow(self, run):
         """Until the run has succeeded: does the faults at their time, resumes what they have stopped."""
         faults = list(self.s.faults)
         due = time.monotonic() + faults[0][0] if faults else None
+        crew = ([(0, self.s.workers)] if self.s.workers > 1 else []) + self.s.workers_later
+        crew_due = time.monotonic()
         stopped_since = None
         while True:
             self.remaining()
             if due is not None and time.monotonic() >= due:
                 self.fault(faults.pop(0)[1], run)
                 due = time.monotonic() + faults[0][0] if faults else None
+            if crew and time.monotonic() >= crew_due + crew[0][0]:
+                crew_due = time.monotonic()
+                self.tune(run, {"workers": crew.pop(0)[1]})
             rows = self.call("SELECT state, sqlstate, message, run_id FROM migration_runs() WHERE run_id = %s", run)
             state, sqlstate, message = rows[0][:3]
             if state == "succeeded":
@@ -375,7 +394,9 @@ class Trial:
         if wrong:
             raise Wrong("\n    ".join(wrong))
         note = f"{sum(w.done for w in writers)} transactions of writers, {sum(w.failed for w in writers)} failed"
-        note += f"; {prepared - started:.2f} + {ran - prepared:.2f} + {time.monotonic() - ran:.2f} s"
+        ranges = self.call("SELECT coalesce(max(ranges), 0) FROM migration_ext.job WHERE run_id = (SELECT max(run_id) FROM migration_ext.job)")
+        self.ranges = ranges[0][0]
+        note += f"; {self.ranges} ranges; {prepared - started:.2f} + {ran - prepared:.2f} + {time.monotonic() - ran:.2f} s"
         return note
 
 
@@ -408,7 +429,7 @@ def work(number, seeds, results, given):
                 trial.call.close()
         if (problem and not given.keep) or (trial is not None and trial.refused):
             place.used = 1 << 30  # nothing of it may reach the next one
-        results.put((seed, scenario.describe(), problem, note, trial.crashes if trial else 0))
+        results.put((seed, scenario.describe(), problem, note, trial.crashes if trial else 0, trial.ranges if trial else 0))
 
 
 def set_up(given):
@@ -458,9 +479,10 @@ def main():
     processes = [multiprocessing.Process(target=work, args=(n, seeds, results, given), daemon=True) for n in range(jobs)]
     for process in processes:
         process.start()
-    passed, failed, crashes, kinds = 0, [], 0, {}
+    passed, failed, crashes, kinds, shared = 0, [], 0, {}, 0
     for _ in chosen:
-        seed, description, problem, note, crashed = results.get(timeout=LIMIT * 3)
+        seed, description, problem, note, crashed, ranges = results.get(timeout=LIMIT * 3)
+        shared += ranges > 1
         crashes += crashed
         kinds[description.split(";")[0].split(" with")[0].split(" in a")[0]] = kinds.get(description.split(";")[0].split(" with")[0].split(" in a")[0], 0) + 1
         if problem:
@@ -472,8 +494,8 @@ def main():
                 print(f"ok seed {seed}: {description}; {note}", flush=True)
     for process in processes:
         process.join(10)
-    print(f"{len(chosen)} seeds in {time.monotonic() - started:.0f} s" + (f", {crashes} crashes" if given.kill else "") + ": "
-          + ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds)))
+    print(f"{len(chosen)} seeds in {time.monotonic() - started:.0f} s" + (f", {crashes} crashes" if given.kill else "")
+          + f", {shared} shared among workers: " + ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds)))
     if failed:
         print("failed seeds: " + " ".join(map(str, failed)))
     print(f"{passed} passed, {len(failed)} failed")

@@ -167,10 +167,12 @@ class RandomTable:
                         "nullable unique": f"CREATE UNIQUE INDEX ON {t} (filler, rid{', part' if self.partitioned else ''})"}[index])
         if self.dropped_column:
             out.append(f"ALTER TABLE {t} DROP COLUMN gone")
-        if self.before_trigger:
-            out.append(f"CREATE TRIGGER touch BEFORE UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION property.touch()")
-        if self.after_trigger:
-            out.append(f"CREATE TRIGGER audit AFTER UPDATE OR DELETE ON {t} FOR EACH ROW EXECUTE FUNCTION property.audit()")
+        # Partitions have the row triggers of their parent, heirs have not.
+        for table in [t] + (["property.heir"] if self.layout == "inherits" else []):
+            if self.before_trigger:
+                out.append(f"CREATE TRIGGER touch BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION property.touch()")
+            if self.after_trigger:
+                out.append(f"CREATE TRIGGER audit AFTER UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION property.audit()")
         if self.statement_trigger:
             out.append(f"CREATE TRIGGER whole AFTER UPDATE OR DELETE ON {t} FOR EACH STATEMENT EXECUTE FUNCTION property.nothing()")
         return out
