@@ -39,7 +39,7 @@ END $$;
 CREATE FUNCTION pg_temp.tamper() RETURNS SETOF text LANGUAGE sql AS $$
   SELECT format('%s: %s on %s', r, what, string_agg(t, ', ' ORDER BY t)) FROM (
     SELECT t, what, pg_temp.reach(format(sql, t, CASE t WHEN 'job' THEN 'relation' WHEN 'run' THEN 'target' ELSE 'revision' END)) AS r
-    FROM unnest('{revision,applied,approval,run,step,job,log}'::text[]) t,
+    FROM unnest('{revision,applied,approval,run,step,job,range,quarantine,log}'::text[]) t,
     (VALUES ('SELECT', 'SELECT * FROM migration_ext.%I'), ('INSERT', 'INSERT INTO migration_ext.%I DEFAULT VALUES'), ('UPDATE', 'UPDATE migration_ext.%1$I SET %2$I = NULL'),
       ('DELETE', 'DELETE FROM migration_ext.%I'), ('TRUNCATE', 'TRUNCATE migration_ext.%I'), ('LOCK', 'LOCK TABLE migration_ext.%I IN ACCESS EXCLUSIVE MODE'),
       ('FOR UPDATE', 'SELECT FROM migration_ext.%I FOR UPDATE'), ('trigger', 'CREATE TRIGGER t AFTER INSERT ON migration_ext.%I EXECUTE FUNCTION tamper_f()'), ('rule', 'CREATE RULE r AS ON INSERT TO migration_ext.%I DO INSTEAD NOTHING'),

@@ -174,6 +174,13 @@ std::string whole(const Target& t, bool again) {
   return statement(t, t.relation, false, "") + (again ? returning(t) : "");
 }
 
+std::string rows_needing(const Target& t, long long rows) {
+  std::string sql = fmt::format("SELECT {0}.tableoid::pg_catalog.text, {0}.ctid::pg_catalog.text FROM {1}{2}",
+                                name_of(t), t.relation, t.alias.empty() ? "" : " AS " + t.alias);
+  if (!t.condition.empty()) sql += " WHERE (" + t.condition + "\n)";
+  return sql + fmt::format(" LIMIT {}", rows);
+}
+
 std::string count_needing(const Target& t) {
   std::string sql = fmt::format("SELECT pg_catalog.count(*)::pg_catalog.text FROM {}{}", t.relation,
                                 t.alias.empty() ? "" : " AS " + t.alias);

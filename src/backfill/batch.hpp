@@ -52,6 +52,8 @@ std::string row_image(const std::string& leaf);
 std::string last_key(const Target& target, const Key& key);
 /// The change of at most `rows` rows, returning the condition over each new row.
 std::string sample(const Target& target, long long rows);
+/// Table and id, as text, of at most `rows` rows that need the change.
+std::string rows_needing(const Target& target, long long rows);
 /// How many rows need the change, as text.
 std::string count_needing(const Target& target);
 /// The whole change as one statement. With `again`, returns the condition over each new row.

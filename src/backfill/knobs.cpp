@@ -258,8 +258,7 @@ return n.ends_with('%') && set_number(s.vacuum, Text(n.substr(0, n.size() - 1)),
   return s.vacuum < 0 ? Text("auto") : s.vacuum == 0 ? Text("off") : fmt::format("{}%", s.vacuum);
 }
 }
-, {"workers", true, Form::number, "a number from 1 to 64", "2",
-   SET{return set_number(s.workers, t, 1, 64);
+, {"workers", true, Form::number, "a number from 1 to 64", "2", SET{return set_number(s.workers, t, 1, 64);
 }
 , SHOW {
   return plain(s.workers);

@@ -29,8 +29,8 @@ std::vector<BadRow> load_quarantined(long long job_id);
 void release(const BadRow& row);
 /// Takes all entries of a job off the list and its count down to nothing.
 void release_all(long long job_id);
-/// Counts one more entry in the job and returns how many there are, those of its other workers among them. The job's row
-/// stays locked to the end of the transaction, so that no two workers take the last that is allowed.
+/// Counts one more entry in the job and returns how many there are, those of its other workers among them. The job's
+/// row stays locked to the end of the transaction, so that no two workers take the last that is allowed.
 long long count_one_more(long long job_id);
 /// Writes the count of a job's entries into it.
 void count_again(long long job_id);

@@ -47,7 +47,8 @@ long long rows_handed_out(long long job_id);
 bool has_free_range(long long job_id);
 
 /// A leaf was rewritten: its rows are elsewhere, so all of it is to be done again, `blocks` blocks in `file`. Called by
-/// several workers, done by the first; nobody has a range of that leaf afterwards. False when the job has another owner.
+/// several workers, done by the first; nobody has a range of that leaf afterwards. False when the job has another
+/// owner.
 bool restart_leaf(long long job_id, long long epoch, int leaf, unsigned file, long long blocks);
 /// Ends all ranges, adding their counts to the job: its cursor is about to be made anew.
 void drop_ranges(long long job_id);

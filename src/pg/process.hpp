@@ -40,9 +40,9 @@ enum class Probe : std::int32_t {
 
 struct WorkerStart {
   unsigned database, session_user;
-  std::int64_t run_id;    ///< 0: the request is in the segment
-  std::uint32_t segment;  ///< dsm handle, 0 when none
-  std::int32_t probe;     ///< a Probe
+  std::int64_t run_id;      ///< 0: the request is in the segment
+  std::uint32_t segment;    ///< dsm handle, 0 when none
+  std::int32_t probe;       ///< a Probe
   std::int32_t worker = 0;  ///< of a backfill with several workers: 1 and more help the one that has the run
   std::int32_t step = 0;    ///< what they help with
   std::int64_t epoch = 0;   ///< of the owner whom they help

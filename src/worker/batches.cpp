@@ -30,6 +30,7 @@
 #include "worker/block_windows.hpp"
 #include "worker/executor.hpp"
 #include "worker/key_ranges.hpp"
+#include "worker/last_look.hpp"
 #include "worker/pace.hpp"
 #include "worker/team.hpp"
 #include "worker/verify.hpp"
@@ -176,15 +177,33 @@ class Backfill {
     if (shared_) {
       pg::in_transaction([&] { job_.load_whole(); });
     }
-    if (!proof_.scan([&] { return pace_->wait(stop); }, [&] { sweep(); })) return false;
-    pg::in_transaction([&] {
-      const bool sweeps = by_blocks() ? proof_.needs_sweep() : job_.sweeps_keys && job_.record.quarantined == 0;
-      if (sweeps) sweep();
+    const auto go_on = [&] { return pace_->wait(stop); };
+    if (!proof_.scan(go_on, [&] { return settle(go_on, [] {}); })) return false;
+    const auto end = [&] {
       catalog::finish_job(job_.record.job_id);
       complete();
       tell_quarantined();
+    };
+    bool sweeps = false;
+    pg::in_transaction([&] {
+      sweeps = by_blocks() ? proof_.needs_sweep() : job_.sweeps_keys && job_.record.quarantined == 0;
+      if (!sweeps) end();
     });
+    if (sweeps && !settle(go_on, end)) return false;
     pg::report_idle();
+    return true;
+  }
+
+  /// Changes what the application has moved out of the way of the batches. `end` runs in the transaction that has seen
+  /// that nothing is left. False when told to stop.
+  bool settle(const std::function<bool()>& go_on, const std::function<void()>& end) {
+    const LastLook::End outcome = LastLook(job_).settle(go_on, end);
+    if (outcome == LastLook::End::stopped) return false;
+    if (outcome == LastLook::End::none_left) return true;
+    pg::in_transaction([&] {
+      sweep(outcome == LastLook::End::rows_fail);
+      end();
+    });
     return true;
   }
 
@@ -382,15 +401,11 @@ class Backfill {
   }
 
   /// What an application updates while the blocks are gone through can move to blocks already passed, or behind the
-  /// last one, before it was filled. One statement over the whole table sees every such row: few are left to change,
-  /// and the scan for them blocks nobody.
+  /// last one, before it was filled. One statement over the whole table sees every such row.
   /// Not needed where a fill trigger stood all the time: see verify.hpp.
-  void sweep() {
-    pg::report_activity(
-        fmt::format("migration run {} step {} job {}: last look", job_.run.run_id, job_.step.step, job_.record.job_id));
-    pg::lock_extension(pg::extension_oid());
-    job_.hold_table();
-    if (job_.record.quarantined > 0 && by_blocks()) {
+  void sweep(bool rows_fail) {
+    begin_look(job_);
+    if (rows_fail && by_blocks()) {
       blocks_.careful_sweep();
     } else {
       run_whole();

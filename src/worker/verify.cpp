@@ -106,13 +106,13 @@ bool FillProof::needs_sweep() {
   return more || (oid_ == 0 && !scanned_);
 }
 
-bool FillProof::scan(const std::function<bool()>& go_on, const std::function<void()>& sweep) {
+bool FillProof::scan(const std::function<bool()>& go_on, const std::function<bool()>& sweep) {
   if (job_.settings.verify != "scan" || job_.record.cursor_kind != "ctid" || job_.record.condition.empty()) return true;
   std::string found;
   for (int round = 1; round <= scan_rounds; ++round) {
-    pg::in_transaction([&] {
-      if (round > 1 || needs_sweep()) sweep();
-    });
+    bool sweeps = round > 1;
+    if (!sweeps) pg::in_transaction([&] { sweeps = needs_sweep(); });
+    if (sweeps && !sweep()) return false;
     if (!look(go_on, found)) return false;
     if (found.empty()) {
       scanned_ = true;

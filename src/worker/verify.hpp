@@ -23,9 +23,10 @@ class FillProof {
   void begin();
   /// In the transaction of a batch. Errors: 55000 when the trigger no longer stands.
   void check();
-  /// Between the batches and the end: verify => 'scan'. `sweep` runs inside a transaction of ours; `go_on` between
-  /// ranges. False when told to stop. Errors: 55000 when rows are left after some rounds.
-  bool scan(const std::function<bool()>& go_on, const std::function<void()>& sweep);
+  /// Between the batches and the end: verify => 'scan'. `sweep` changes what is left, in transactions of its own, and
+  /// is false when told to stop; `go_on` is asked between ranges. False when told to stop. Errors: 55000 when rows are
+  /// left after some rounds.
+  bool scan(const std::function<bool()>& go_on, const std::function<bool()>& sweep);
   /// In the last transaction: has the whole table to be looked at once more? Errors: as check().
   bool needs_sweep();
 

@@ -1,7 +1,7 @@
 # F2: random kill -9 of the workers of two backfills, again and again; each row ends up changed exactly once.
 #
 # One database has a fill that extinguishes itself, the other n = n + 1, where a batch lost or repeated shows. Both are at
-# work at once; every cycle kills one of the workers at a random instant (the server takes all sessions down with it),
+# work at once, each by two or three workers; every cycle kills one of these at a random instant (the server takes all sessions down with it),
 # looks at what is there, lets the application move some rows, and resumes both. The guard against steps that crash the
 # server gives a run up that died three times without getting on: resumed by hand like any other.
 # MIGRATION_KILLS: number of cycles (50); make test-kills KILLS=1000. MIGRATION_SEED repeats the random choices.
@@ -25,12 +25,12 @@ my $m = Migration->new('kills', conf => "max_wal_size = '1GB'\nfsync = on\nrecov
 # Job by job: what it does, and rows that are wrong while it is under way and at its end.
 my %jobs = (
 	fill => {
-		call  => q{migration_backfill('work', 'c = ''f'' || slow(id)', 'c IS NULL')},
+		call  => q{migration_backfill('work', 'c = ''f'' || slow(id)', 'c IS NULL', '{"workers": 3}')},
 		under => q{SELECT count(*) FROM work WHERE c <> 'f' || id},
 		final => q{SELECT count(*) FROM work WHERE c IS DISTINCT FROM 'f' || id},
 		done  => q{SELECT count(*) FROM work WHERE c IS NOT NULL} },
 	count => {
-		call  => q{migration_backfill('work', 'n = n + 1 + 0 * slow(id)')},
+		call  => q{migration_backfill('work', 'n = n + 1 + 0 * slow(id)', NULL, '{"workers": 2}')},
 		under => q{SELECT count(*) FROM work WHERE n - base NOT IN (0, 1)},
 		final => q{SELECT count(*) FROM work WHERE n - base <> 1},
 		done  => q{SELECT count(*) FROM work WHERE n <> base} });
@@ -100,7 +100,7 @@ my $limit = time + 60 + 10 * $wanted;
 while ($kills < $wanted && time < $limit)
 {
 	# Somebody must be at work.
-	my $r = $m->attempt('postgres', q{SELECT datname || ' ' || pid FROM pg_stat_activity WHERE backend_type = 'migration_ext executor' AND datname IN ('fill', 'count') ORDER BY random() LIMIT 1});
+	my $r = $m->attempt('postgres', q{SELECT datname || ' ' || pid FROM pg_stat_activity WHERE backend_type LIKE 'migration_ext%' AND datname IN ('fill', 'count') ORDER BY random() LIMIT 1});
 	if ($r->{ok} && $r->{out} =~ /^(\w+) (\d+)$/)
 	{
 		my ($db, $pid) = ($1, $2);

@@ -1,0 +1,53 @@
+// The rows that a backfill by blocks has missed because the application moved them.
+//
+// What: one query over the whole table, with one snapshot, finds the rows that still need the change; they are changed
+// in small transactions; then it looks again. Why not one UPDATE over the whole table: it would keep every row that it
+// has changed locked until its scan has come to the end, and two of those in the wrong order are a deadlock. Invariant:
+// there is no row left only when a query finds none; what is found is a proposal, the statement that follows changes
+// only what still meets the condition. Locks: as a SELECT; those of a batch.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pg/prepared.hpp"
+#include "worker/backfill_job.hpp"
+
+namespace migration {
+
+/// At the start of a transaction that looks at the whole table.
+void begin_look(BackfillJob& job);
+
+class LastLook {
+ public:
+  explicit LastLook(BackfillJob& job);
+
+  enum class End {
+    none_left,  ///< seen by the transaction in which `end` ran
+    rows_fail,  ///< some of what is left, or was set aside before
+    rows_left,  ///< the application moves them faster than they are changed
+    stopped
+  };
+  /// Looks and changes until nothing is left; `go_on` is asked before each transaction. Errors: those of a batch,
+  /// except a row's own and those of locks.
+  End settle(const std::function<bool()>& go_on, const std::function<void()>& end);
+
+ private:
+  /// Inside a transaction: looks. False when no row needs the change.
+  bool find();
+  /// Changes some of the rows that were found, and forgets them. Empty, or the state of the error that took it back.
+  std::string change_some();
+  void change();
+
+  BackfillJob& job_;
+  int generation_ = -1;
+  std::size_t at_once_;  ///< rows of one transaction; fewer when somebody is in the way
+  std::unique_ptr<pg::Prepared> look_;
+  std::map<unsigned, std::unique_ptr<pg::Prepared>> change_;  ///< by leaf
+  std::map<unsigned, std::vector<pg::RowId>> found_;
+};
+
+}  // namespace migration
