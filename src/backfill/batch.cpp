@@ -198,12 +198,6 @@ std::string sample(const Target& t, long long rows) {
          returning(t);
 }
 
-long long next_size(long long size, double elapsed_ms, double target_ms, long long limit) {
-  const double factor = std::clamp(target_ms / std::max(elapsed_ms, 0.01), 0.25, 2.0);
-  const double next = std::floor(static_cast<double>(size) * factor);
-  return std::clamp(static_cast<long long>(std::min(next, 1e15)), 1LL, std::max(1LL, limit));
-}
-
 std::string bar(double percent) {
   const double p = std::clamp(percent, 0.0, 100.0);
   const int full = static_cast<int>(p / 5.0);

@@ -59,9 +59,6 @@ std::string count_needing(const Target& target);
 /// The whole change as one statement. With `again`, returns the condition over each new row.
 std::string whole(const Target& target, bool again = false);
 
-/// Next batch size: scaled by target/elapsed, at most doubled, at least quartered, within [1, limit].
-long long next_size(long long size, double elapsed_ms, double target_ms, long long limit);
-
 /// [######....] 61.3 %
 std::string bar(double percent);
 

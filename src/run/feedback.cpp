@@ -12,6 +12,7 @@ namespace {
 
 constexpr double least_share = 1.0 / 256;  ///< of 200 ms: less than one
 constexpr double recovery = 1.1;           ///< per undisturbed batch
+constexpr double far_from_aim = 8;
 constexpr double burst_s = 0.25;           ///< of the budget may be saved up
 constexpr double least_budget = 0.02;      ///< of the limit, whatever others do
 
@@ -27,7 +28,9 @@ long long Feedback::next_size(const Settings& s, long long size, const BatchCost
   if (s.max_batch_wal && cost.wal_bytes > 0) {
     factor = std::min(factor, static_cast<double>(*s.max_batch_wal) / static_cast<double>(cost.wal_bytes));
   }
-  factor = std::clamp(factor, 0.25, cost.waited_for ? 0.5 : 2.0);
+  // Far from the aim a wrong guess still ends below it.
+  const double most = cost.waited_for ? 0.5 : factor >= far_from_aim ? 4.0 : 2.0;
+  factor = std::clamp(factor, 0.25, most);
   const double next = std::floor(static_cast<double>(size) * factor);
   return std::clamp(static_cast<long long>(std::min(next, 1e15)), 1LL, std::max(1LL, limit));
 }

@@ -22,7 +22,8 @@ struct BatchCost {
 
 class Feedback {
  public:
-  /// Size of the next batch: at most doubled, at least quartered, within [1, limit].
+  /// Size of the next batch: at most doubled, or four times as large when the aim is eight times as far, at least
+  /// quartered, within [1, limit].
   long long next_size(const backfill::Settings& settings, long long size, const BatchCost& cost, long long limit);
   /// What a batch aims at now; the target, or less after somebody had to wait.
   double aim_ms(const backfill::Settings& settings) const;

@@ -76,15 +76,6 @@ TEST(Batch, ACommentInATextEndsWithItsLine) {
   EXPECT_NE(sql.find("-- open\n)"), std::string::npos) << sql;
 }
 
-TEST(Size, MovesTowardsTheTargetWithinBounds) {
-  EXPECT_EQ(next_size(100, 100, 200, 10000), 200);
-  EXPECT_EQ(next_size(100, 10, 200, 10000), 200);
-  EXPECT_EQ(next_size(100, 800, 200, 10000), 25);
-  EXPECT_EQ(next_size(100, 80000, 200, 10000), 25);
-  EXPECT_EQ(next_size(1, 80000, 200, 10000), 1);
-  EXPECT_EQ(next_size(9000, 1, 200, 10000), 10000);
-}
-
 TEST(Bar, NeverLeavesItsFrame) {
   EXPECT_EQ(bar(-5), "[....................] 0.0 %");
   EXPECT_EQ(bar(50), "[##########..........] 50.0 %");

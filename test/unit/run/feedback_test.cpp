@@ -38,6 +38,14 @@ TEST(Feedback, WalPerBatchIsCapped) {
   EXPECT_NEAR(static_cast<double>(sizes(s, 1, 0.001, 1024, 0).back()), 1024, 4);
 }
 
+TEST(Feedback, GrowsQuicklyWhenFarFromTheAimAndNeverBeyondIt) {
+  backfill::Settings s;
+  Feedback feedback;
+  EXPECT_EQ(feedback.next_size(s, 8, {1, 0, false}, 100000), 32);
+  EXPECT_EQ(feedback.next_size(s, 32, {30, 0, false}, 100000), 64);
+  EXPECT_EQ(feedback.next_size(s, 64, {100, 0, false}, 100000), 128);
+}
+
 TEST(Feedback, WhoWaitsShrinksTheAimAndItComesBackSlowly) {
   backfill::Settings s;
   Feedback feedback;
