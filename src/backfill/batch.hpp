@@ -1,6 +1,6 @@
 // The arithmetic and the SQL of a backfill's batches.
 //
-// What: the text of one batch for each kind of cursor, the size of the next batch, progress and rate. Why pure: what a
+// What: the text of one batch for each kind of cursor, and the bar of its progress. Why pure: what a
 // batch touches decides whether a backfill is exact, and that must be testable without a server. Invariants: a batch's
 // range is half open, [from, to) in blocks or (low, high] in keys, so ranges neither overlap nor leave a gap; texts of
 // the user stand in parentheses on lines of their own, so that a comment in them cannot swallow what follows.
