@@ -130,19 +130,66 @@ std::string key_bound(const Target& t, const Key& key, bool from_start) {
                      t.relation, t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key), end + key.size());
 }
 
-std::string key_batch(const Target& t, const Key& key, bool from_start) {
-  const std::size_t high = from_start ? 1 : key.size() + 1;
-  std::string where = compare(t, key, &KeyColumn::less_equal, high);
+namespace {
+
+/// (low, high], from the table's first key on without a low.
+std::string key_range(const Target& t, const Key& key, bool from_start) {
+  std::string where = compare(t, key, &KeyColumn::less_equal, from_start ? 1 : key.size() + 1);
   if (!from_start) where += " AND " + compare(t, key, &KeyColumn::greater, 1);
-  return statement(t, t.relation, false, where);
+  return where;
+}
+
+std::string class_condition(const Target& t, const Key& key, bool from_start, int classes) {
+  return fmt::format(" AND {} OPERATOR(pg_catalog.=) ${}::pg_catalog.int8", key_class(t, key, classes),
+                     (from_start ? 1 : 2) * key.size() + 1);
+}
+
+std::string listing(const Target& t, const Key& key, const std::string& where) {
+  return fmt::format("SELECT {} FROM {}{} WHERE {} ORDER BY {}", key_texts(t, key), t.relation,
+                     t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key));
+}
+
+}  // namespace
+
+std::string key_batch(const Target& t, const Key& key, bool from_start) {
+  return statement(t, t.relation, false, key_range(t, key, from_start));
 }
 
 std::string key_list_of(const Target& t, const Key& key, bool from_start) {
-  const std::size_t high = from_start ? 1 : key.size() + 1;
-  std::string where = compare(t, key, &KeyColumn::less_equal, high);
-  if (!from_start) where += " AND " + compare(t, key, &KeyColumn::greater, 1);
-  return fmt::format("SELECT {} FROM {}{} WHERE {} ORDER BY {}", key_texts(t, key), t.relation,
-                     t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key));
+  return listing(t, key, key_range(t, key, from_start));
+}
+
+std::string key_class(const Target& t, const Key& key, int classes) {
+  const KeyColumn& last = key.back();
+  if (last.type == "bigint" || last.type == "integer" || last.type == "smallint") {
+    // 31 bits of the product with 2^31 / phi are a fraction; no step overflows.
+    return fmt::format(
+        "(((((({}.{}::pg_catalog.int8 OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
+        "1327217885::pg_catalog.int8) OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
+        "{}::pg_catalog.int8)) OPERATOR(pg_catalog.>>) 31))",
+        name_of(t), last.name, classes);
+  }
+  return fmt::format(
+      "pg_catalog.abs(pg_catalog.hash_record_extended(ROW({}), 0::pg_catalog.int8) OPERATOR(pg_catalog.%) "
+      "{}::pg_catalog.int8)",
+      key_list(t, key), classes);
+}
+
+std::string key_class_batch(const Target& t, const Key& key, bool from_start, int classes) {
+  return statement(t, t.relation, false, key_range(t, key, from_start) + class_condition(t, key, from_start, classes));
+}
+
+std::string key_class_list_of(const Target& t, const Key& key, bool from_start, int classes) {
+  return listing(t, key, key_range(t, key, from_start) + class_condition(t, key, from_start, classes));
+}
+
+std::string key_pages(const Target& t, const Key& key, bool from_start, int classes) {
+  return fmt::format(
+      "SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(DISTINCT ({0}.tableoid, "
+      "({0}.ctid::pg_catalog.text::pg_catalog.point)[0]))::pg_catalog.text, pg_catalog.count(*) FILTER (WHERE {1} "
+      "OPERATOR(pg_catalog.=) 0::pg_catalog.int8)::pg_catalog.text FROM {2}{3} WHERE {4}",
+      name_of(t), key_class(t, key, classes), t.relation, t.alias.empty() ? "" : " AS " + t.alias,
+      key_range(t, key, from_start));
 }
 
 std::string key_exact(const Target& t, const Key& key) {

@@ -105,7 +105,7 @@ class Backfill {
       pg::abort_transaction();
       if (transient && ++tries <= job_.run.lock_retries) {
         if (!had_range) job_.range.reset();
-        blocks_.forget();
+        forget();
         pg::pause(backoff_ms(tries, static_cast<unsigned>(worker_) * 7919U));
         continue;
       }
@@ -234,12 +234,16 @@ class Backfill {
       job_.range.reset();
       throw;
     }
-    blocks_.forget();
+    forget();
     if (taken) return Next::work;
     return worker_ == 0 && team_.at_work() ? Next::wait : Next::none;
   }
 
-  bool in_window() const { return by_blocks() && blocks_.in_window(); }
+  bool in_window() const { return by_blocks() ? blocks_.in_window() : keys_.in_window(); }
+  void forget() {
+    blocks_.forget();
+    keys_.forget();
+  }
 
   /// Others that have ended, and why.
   void heed_the_others() {
@@ -264,13 +268,13 @@ class Backfill {
     if (!more && !job_.range) return false;
     if (!more) {
       job_.range.reset();
-      blocks_.forget();
+      forget();
       return true;
     }
     if (by_blocks() && worker_ == 0) {
       if (const std::string table = blocks_.due_for_vacuum(); !table.empty()) vacuum(table);
     }
-    if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : 0; wait_ms > 0) pg::pause(wait_ms);
+    if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : keys_.pause_ms(); wait_ms > 0) pg::pause(wait_ms);
     return true;
   }
 
@@ -293,7 +297,7 @@ class Backfill {
     });
     shared_ = false;
     job_.met_again = false;
-    blocks_.forget();
+    forget();
     return switched;
   }
 
@@ -353,7 +357,7 @@ class Backfill {
       // Whoever won the lock or the deadlock would win it again over as many rows.
       job_.record = before;
       job_.record.batch_size = std::max(1LL, before.batch_size / 2);
-      blocks_.forget();
+      forget();
       pg::in_transaction([&] { job_.advance(0); });
       std::rethrow_exception(error);
     }
@@ -381,12 +385,11 @@ class Backfill {
     ++record.batches;
     if (counted != 0) record.rows_hot += std::max(0LL, pg::own_hot_updates(counted) - hot_before);
     const double elapsed = monotonic_ms() - started;
-    const long long size =
-        pace_->next_size(record.batch_size, elapsed, by_blocks() ? blocks_.limit() : job_.settings.max_batch_rows);
+    const long long size = pace_->next_size(record.batch_size, elapsed, by_blocks() ? blocks_.limit() : keys_.limit());
     if (by_blocks()) {
       blocks_.measured(size);
     } else {
-      record.batch_size = size;
+      keys_.measured(size);
     }
     record.wal_bytes += pg::own_wal_bytes() - wal_before;
     job_.advance(elapsed);

@@ -1,8 +1,11 @@
 // A backfill by key: ranges of an immutable unique key, each row exactly once.
 //
-// What: each batch finds the key `batch_size` rows above the cursor and changes the rows in between. Invariant: the
-// cursor moves in the transaction that changed the rows, so a row is changed once, whatever dies; ranges are half open,
-// (low, high]. Locks: each statement under lock_timeout.
+// What: each batch finds the key `batch_size` rows above the cursor and changes the rows in between. Where it pays
+// (key_passes.hpp), such a window is gone through in passes, each a transaction of its own: every pass changes the rows
+// of one class of keys, so that all but the first find the room that the rows of the one before have left on their
+// pages. Invariants: the cursor, and the next pass with it, moves in the transaction that changed the rows, and the
+// class of a row follows from its key, so a row is changed once, whatever dies; ranges are half open, (low, high].
+// Locks: each statement under lock_timeout.
 #pragma once
 
 #include <memory>
@@ -11,16 +14,26 @@
 
 #include "pg/prepared.hpp"
 #include "worker/backfill_job.hpp"
+#include "worker/key_passes.hpp"
 
 namespace migration {
 
 class KeyRanges {
  public:
-  explicit KeyRanges(BackfillJob& job) : job_(job) {}
-  /// Inside a transaction: one range. False when the last key is done.
+  explicit KeyRanges(BackfillJob& job) : job_(job), passes_(job) {}
+  /// Inside a transaction: one range, or one pass of it. False when the last key is done.
   bool batch();
   /// The same, halving where it fails and setting single rows aside.
   bool careful_batch();
+  /// Has a window been begun and not ended?
+  bool in_window() const { return job_.record.pass > 0; }
+  /// Most rows of the next window, and the size that its cost proposes; the least of all passes counts.
+  long long limit() const { return passes_.limit(); }
+  void measured(long long rows);
+  /// When the transaction of batch() has committed: how long to wait before the next one; nothing is held meanwhile.
+  int pause_ms() { return passes_.pause_ms(); }
+  /// Another range is gone through, or the transaction has failed.
+  void forget() { proposed_ = 0; }
 
  private:
   std::vector<pg::Parameter> parameters(const std::vector<std::string>& high) const;
@@ -28,11 +41,19 @@ class KeyRanges {
   /// The high end of the next range; true when it is the last one.
   bool next_range(std::vector<std::string>& high);
   bool move_on(const std::vector<std::string>& high, bool last);
+  /// The next pass of the open window, all of it or, in a transaction that looks for bad rows, carefully.
+  bool pass(bool careful);
+  bool end_of_pass();
+  pg::Prepared& change_of_class();
+  void change_carefully(const std::vector<std::string>& high, bool of_class);
 
   BackfillJob& job_;
+  KeyPasses passes_;
   int generation_ = 0;
+  int classes_ = 0;  ///< of of_class_
+  long long proposed_ = 0;
   bool first_ = true;  ///< prepared for a range without a low end
-  std::unique_ptr<pg::Prepared> bound_, change_;
+  std::unique_ptr<pg::Prepared> bound_, change_, of_class_;
 };
 
 }  // namespace migration

@@ -1,0 +1,31 @@
+// Asking for the horizon; see horizon.hpp.
+#include "pg/horizon.hpp"
+
+#include "pg/guard.hpp"
+
+extern "C" {
+#include "access/relation.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "storage/procarray.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+}
+
+namespace migration::pg {
+
+unsigned own_transaction() {
+  return GetTopTransactionIdIfAny();
+}
+
+bool dead_to_all(unsigned relation, unsigned xid) {
+  if (!TransactionIdIsNormal(xid)) return true;
+  return pg_call([&] {
+    Relation opened = relation_open(relation, AccessShareLock);
+    const bool removable = GlobalVisCheckRemovableXid(opened, xid);
+    relation_close(opened, NoLock);
+    return removable;
+  });
+}
+
+}  // namespace migration::pg

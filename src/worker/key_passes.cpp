@@ -1,0 +1,130 @@
+// Judging windows of keys; see key_passes.hpp.
+#include "worker/key_passes.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "backfill/passes.hpp"
+#include "catalog/facts.hpp"
+#include "pg/heap_pages.hpp"
+#include "pg/horizon.hpp"
+
+namespace migration {
+
+namespace {
+
+/// As for blocks: what fits into the processor's reach, and tables that are not worth it.
+constexpr long long window_blocks = 1024, short_table_blocks = 16;
+constexpr int look_again_windows = 32;
+constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
+
+}  // namespace
+
+/// All leaves must be heaps whose indexes a change does not touch; the largest says how full the pages are.
+void KeyPasses::look_at_table() {
+  generation_ = job_.generation;
+  passes_ = 1;
+  windows_ = 0;
+  pg::HeapShape largest;
+  long long most = 0;
+  for (std::size_t i = 0; i < job_.record.leaves.size(); ++i) {
+    const unsigned leaf = job_.record.leaves[i];
+    if (catalog::relation_name(leaf).empty()) continue;
+    const pg::HeapShape shape = pg::heap_shape(leaf, job_.set_columns);
+    if (!shape.heap || shape.indexed) return;
+    if (job_.record.leaf_blocks[i] <= most) continue;
+    most = job_.record.leaf_blocks[i];
+    largest = shape;
+  }
+  if (most < short_table_blocks) return;
+  rows_per_page_ = largest.rows;
+  passes_ = backfill::choose_passes(largest.rows, largest.rows, largest.free_bytes, largest.row_bytes);
+}
+
+bool KeyPasses::lie_together(const std::vector<pg::Parameter>& window) {
+  pg::Prepared pages(backfill::key_pages(job_.target, job_.key, job_.record.next_key.empty(), passes_));
+  std::vector<std::vector<std::string>> found;
+  try {
+    pg::in_subtransaction([&] { job_.as_script_raw([&] { pages.run(window, found); }); });
+  } catch (const pg::PgError& e) {
+    // A column type without a hash function has no classes.
+    if (!e.state().starts_with("42")) throw;
+    off_ = true;
+    return false;
+  }
+  const long long rows = std::stoll(found.at(0).at(0)), on = std::stoll(found[0].at(1));
+  return on > 0 && rows >= on * std::max(4LL, rows_per_page_ / 4);
+}
+
+int KeyPasses::choose(const std::vector<pg::Parameter>& window) {
+  if (off_ || job_.target.deletes || job_.settings.passes == 1) return 1;
+  if (generation_ != job_.generation) look_at_table();
+  const int wanted = job_.settings.passes > 0 && passes_ > 0 ? job_.settings.passes : passes_;
+  if (wanted <= 1) return 1;
+  // What was asked for is not judged, but a class needs to be possible.
+  if (windows_++ % look_again_windows == 0) {
+    const int judged = passes_;
+    passes_ = wanted;
+    together_ = lie_together(window);
+    passes_ = judged;
+  }
+  if (off_) return 1;
+  return together_ || job_.settings.passes > 0 ? wanted : 1;
+}
+
+long long KeyPasses::limit() const {
+  if (passes_ <= 1 || !together_) return job_.settings.max_batch_rows;
+  const long long blocks = job_.settings.window_blocks > 0 ? job_.settings.window_blocks : window_blocks;
+  return std::min(job_.settings.max_batch_rows, blocks * std::max(1LL, rows_per_page_));
+}
+
+void KeyPasses::begin_window() {
+  last_ = 0;
+  stuck_ = waited_ms_ = 0;
+}
+
+bool KeyPasses::ready() {
+  gave_up_ = false;
+  if (pg::dead_to_all(job_.record.relation_oid, last_)) {
+    if (stuck_ == 0) patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
+    stuck_ = 0;
+    return true;
+  }
+  if (waited_ms_ < patience_ms_) {
+    ++stuck_;
+    return false;
+  }
+  stuck_ = 0;
+  patience_ms_ /= 2;
+  gave_up_ = true;
+  if (told_) return true;
+  told_ = true;
+  const std::string holder = catalog::horizon_holder();
+  pg::report(NOTICE, "00000",
+             fmt::format("table {}: old row versions cannot be pruned, rows move to new pages", job_.target.relation),
+             holder.empty() ? "" : "Held back by " + holder + ".");
+  return true;
+}
+
+int KeyPasses::pause_ms() {
+  if (stuck_ == 0) return 0;
+  const int pause = std::min(longest_pause_ms, 1 << std::min(stuck_ - 1, 7));
+  waited_ms_ += pause;
+  return pause;
+}
+
+void KeyPasses::changed(int pass, long long rows, long long hot) {
+  last_ = pg::own_transaction();
+  // The first pass moves rows on purpose, and so does giving up on the horizon.
+  if (pass == 0 || gave_up_ || hot < 0) return;
+  stayed_ += static_cast<std::size_t>(std::min(hot, rows));
+  left_ += static_cast<std::size_t>(std::max(0LL, rows - hot));
+  if (off_ || job_.settings.passes > 0 || !backfill::passes_fail(stayed_, left_)) return;
+  off_ = true;
+  pg::report(NOTICE, "00000",
+             fmt::format("table {}: new row versions do not stay on their pages, going on without passes",
+                         job_.target.relation));
+}
+
+}  // namespace migration

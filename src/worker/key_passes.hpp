@@ -1,0 +1,53 @@
+// Does a window of keys pay in passes, and can the next pass begin?
+//
+// What: the judgement behind the passes of a backfill by key (key_ranges.hpp does them): how many passes a window gets,
+// whether the dead versions of the last pass can be pruned yet, and whether new versions stay on their pages at all.
+// Passes pay when the rows of a window lie together on full pages, in the order of the key or nearly, and no set column
+// is in an index; a random key has every row on a page of its own. Invariants: nothing here decides which rows change;
+// what it knows is of this process alone, and one that starts anew may decide otherwise for the next window. Locks: as
+// a SELECT.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pg/prepared.hpp"
+#include "worker/backfill_job.hpp"
+
+namespace migration {
+
+class KeyPasses {
+ public:
+  explicit KeyPasses(BackfillJob& job) : job_(job) {}
+  /// Passes of the window from the cursor to `high`; 1: in one statement. Inside a transaction.
+  int choose(const std::vector<pg::Parameter>& window);
+  /// Most rows of a window.
+  long long limit() const;
+
+  /// Inside the transaction of a pass after the first: may it begin? False: dead rows of the last one cannot be pruned
+  /// yet. It does not say so for ever.
+  bool ready();
+  /// Milliseconds until ready() is worth another try; 0: it was ready.
+  int pause_ms();
+  /// In the transaction of a pass, when it has changed `rows` rows, `hot` of them in place (-1: not known).
+  void changed(int pass, long long rows, long long hot);
+  /// A window begins.
+  void begin_window();
+
+ private:
+  void look_at_table();
+  bool lie_together(const std::vector<pg::Parameter>& window);
+
+  BackfillJob& job_;
+  int generation_ = -1;
+  int passes_ = 1;  ///< for a window that lies together
+  long long rows_per_page_ = 0;
+  bool together_ = false;
+  int windows_ = 0;    ///< since that was looked at
+  unsigned last_ = 0;  ///< transaction of the last pass
+  int stuck_ = 0, waited_ms_ = 0, patience_ms_ = 2000;
+  bool gave_up_ = false, told_ = false, off_ = false;
+  std::size_t stayed_ = 0, left_ = 0;
+};
+
+}  // namespace migration
