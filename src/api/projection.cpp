@@ -19,6 +19,8 @@ namespace migration {
 namespace {
 
 constexpr long long short_table_blocks = 16, block_bytes = 8192;
+/// Correlation from which rows that are neighbours in the key are taken to be neighbours on pages.
+constexpr double key_in_order = 0.9;
 
 std::optional<RowChange> change_of(const Statement& s) {
   if (s.change || !s.backfill) return s.change;
@@ -53,10 +55,14 @@ std::string projected_size(const Statement& s, const RelationFacts& facts) {
   if (!shape.heap || shape.rows == 0) return {};
   const backfill::Settings settings = settings_of(s);
   backfill::TableShape table{shape.rows, shape.free_bytes, shape.row_bytes, columns.growth, 1, !shape.indexed};
-  const bool by_blocks = choose_cursor(*change, facts).choice == CursorChoice::ctid && settings.cursor != "keyset";
-  if (by_blocks && settings.passes > 0) {
+  const CursorChoice cursor = choose_cursor(*change, facts, settings.cursor).choice;
+  // A key has passes where its rows lie in its order; the backfill looks at the rows, a plan asks the statistics.
+  const bool in_passes =
+      cursor == CursorChoice::ctid || (cursor == CursorChoice::keyset && !facts.key_columns.empty() &&
+                                       catalog::correlation_of(largest->oid, facts.key_columns[0]) > key_in_order);
+  if (in_passes && settings.passes > 0) {
     table.passes = settings.passes;
-  } else if (by_blocks && !shape.indexed) {
+  } else if (in_passes && !shape.indexed) {
     table.passes = backfill::choose_passes(shape.rows, shape.rows, shape.free_bytes, shape.row_bytes);
   }
   // TOAST is not written anew.

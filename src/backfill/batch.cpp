@@ -164,9 +164,9 @@ std::string key_class(const Target& t, const Key& key, int classes) {
   if (last.type == "bigint" || last.type == "integer" || last.type == "smallint") {
     // 31 bits of the product with 2^31 / phi are a fraction; no step overflows.
     return fmt::format(
-        "(((((({}.{}::pg_catalog.int8 OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
+        "((((({}.{}::pg_catalog.int8 OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
         "1327217885::pg_catalog.int8) OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
-        "{}::pg_catalog.int8)) OPERATOR(pg_catalog.>>) 31))",
+        "{}::pg_catalog.int8) OPERATOR(pg_catalog.>>) 31)",
         name_of(t), last.name, classes);
   }
   return fmt::format(
@@ -221,9 +221,20 @@ std::string whole(const Target& t, bool again) {
   return statement(t, t.relation, false, "") + (again ? returning(t) : "");
 }
 
+std::string row_batch_telling(const Target& t, const std::string& leaf) {
+  const std::string& name = leaf_name(t, leaf);
+  const std::string meets = t.condition.empty() ? "true" : "(" + t.condition + "\n)";
+  // Of a deleted row nothing is left.
+  if (t.deletes) return row_batch(t, leaf) + " RETURNING ''::pg_catalog.text, ''::pg_catalog.text";
+  return row_batch(t, leaf) +
+         fmt::format(" RETURNING CASE WHEN {0} THEN {1}.tableoid::pg_catalog.text END, {1}.ctid::pg_catalog.text",
+                     meets, name);
+}
+
 std::string rows_needing(const Target& t, long long rows) {
-  std::string sql = fmt::format("SELECT {0}.tableoid::pg_catalog.text, {0}.ctid::pg_catalog.text FROM {1}{2}",
-                                name_of(t), t.relation, t.alias.empty() ? "" : " AS " + t.alias);
+  std::string sql = fmt::format(
+      "SELECT {0}.tableoid::pg_catalog.text, {0}.ctid::pg_catalog.text, {0}.xmin::pg_catalog.text FROM {1}{2}",
+      name_of(t), t.relation, t.alias.empty() ? "" : " AS " + t.alias);
   if (!t.condition.empty()) sql += " WHERE (" + t.condition + "\n)";
   return sql + fmt::format(" LIMIT {}", rows);
 }

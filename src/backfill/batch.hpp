@@ -63,7 +63,10 @@ std::string row_image(const std::string& leaf);
 std::string last_key(const Target& target, const Key& key);
 /// The change of at most `rows` rows, returning the condition over each new row.
 std::string sample(const Target& target, long long rows);
-/// Table and id, as text, of at most `rows` rows that need the change.
+/// row_batch() that returns, for each row that still meets the condition, the table and the id of its new version, as
+/// text; empty texts for the others.
+std::string row_batch_telling(const Target& target, const std::string& leaf);
+/// Table, id and inserting transaction, as text, of at most `rows` rows that need the change.
 std::string rows_needing(const Target& target, long long rows);
 /// How many rows need the change, as text.
 std::string count_needing(const Target& target);

@@ -166,6 +166,16 @@ TableIdentity table_identity(unsigned oid, const std::vector<std::string>& colum
   return {pg::text_or_empty(rows[0][0]), pg::text_or_empty(rows[0][1])};
 }
 
+double correlation_of(unsigned oid, const std::string& quoted_column) {
+  Scope scope;
+  const Rows rows = pg::query(
+      "SELECT pg_catalog.abs(s.correlation)::text FROM pg_catalog.pg_stats s JOIN pg_catalog.pg_class c ON c.relname = "
+      "s.tablename JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = s.schemaname WHERE c.oid = "
+      "$1::oid AND pg_catalog.quote_ident(s.attname) = $2 AND s.correlation IS NOT NULL ORDER BY s.inherited LIMIT 1",
+      {sql_int(oid), quoted_column});
+  return rows.empty() ? 0 : std::stod(*rows[0][0]);
+}
+
 std::string horizon_holder() {
   Scope scope;
   Rows rows = pg::query(

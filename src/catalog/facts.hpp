@@ -38,6 +38,8 @@ bool proven_not_null(const std::string& quoted_relation, const std::string& quot
 /// Example: table "users" holds rows (about 1200).
 std::vector<std::string> losses_of(const Statement& s);
 
+/// How nearly the rows of a table lie in the order of a column, 0 to 1, as far as the statistics know.
+double correlation_of(unsigned oid, const std::string& quoted_column);
 /// Who keeps dead rows of this database from being pruned longest, in words; empty when nobody is older than this
 /// transaction.
 std::string horizon_holder();

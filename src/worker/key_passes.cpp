@@ -17,6 +17,7 @@ namespace {
 /// As for blocks: what fits into the processor's reach, and tables that are not worth it.
 constexpr long long window_blocks = 1024, short_table_blocks = 16;
 constexpr int look_again_windows = 32;
+constexpr const char* sqlstate_undefined_function = "42883";
 constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 
 }  // namespace
@@ -49,7 +50,7 @@ bool KeyPasses::lie_together(const std::vector<pg::Parameter>& window) {
     pg::in_subtransaction([&] { job_.as_script_raw([&] { pages.run(window, found); }); });
   } catch (const pg::PgError& e) {
     // A column type without a hash function has no classes.
-    if (!e.state().starts_with("42")) throw;
+    if (e.state() != sqlstate_undefined_function) throw;
     off_ = true;
     return false;
   }

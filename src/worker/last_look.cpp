@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "catalog/facts.hpp"
+#include "pg/horizon.hpp"
 #include "pg/lock.hpp"
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
@@ -52,8 +53,13 @@ bool LastLook::find() {
   std::vector<std::vector<std::string>> rows;
   job_.as_script([&] { look_->run({}, rows); });
   found_.clear();
-  for (const auto& row : rows) found_[static_cast<unsigned>(std::stoul(row[0]))].push_back(row_id_of(row[1]));
-  return !found_.empty();
+  for (const auto& row : rows) {
+    const auto leaf = static_cast<unsigned>(std::stoul(row[0]));
+    const pg::RowId id = row_id_of(row[1]);
+    const auto xid = static_cast<unsigned>(std::stoul(row[2]));
+    if (unmoved_.count({leaf, id.block, id.offset, xid}) == 0) found_[leaf].push_back(id);
+  }
+  return static_cast<long long>(rows.size()) < most_rows;
 }
 
 void LastLook::change() {
@@ -62,22 +68,36 @@ void LastLook::change() {
   if (!statement) {
     const std::string name = catalog::relation_name(leaf);
     if (name.empty()) return;  // dropped, and its rows with it
-    statement = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, name, job_.watched));
+    statement = std::make_unique<pg::Prepared>(job_.watched ? backfill::row_batch(job_.target, name, true)
+                                                            : backfill::row_batch_telling(job_.target, name));
   }
   const std::size_t n = std::min(ids.size(), at_once_);
   const std::vector<pg::RowId> some(ids.end() - static_cast<std::ptrdiff_t>(n), ids.end());
-  job_.as_script([&] { job_.record.rows_done += job_.change(*statement, {&some}); });
+  if (job_.watched) {
+    job_.as_script([&] { job_.record.rows_done += job_.change(*statement, {&some}); });
+    return;
+  }
+  std::vector<std::vector<std::string>> changed;
+  job_.as_script([&] { statement->run({&some}, changed); });
+  job_.record.rows_done += static_cast<long long>(changed.size());
+  for (const auto& row : changed) {
+    if (row[0].empty()) continue;
+    const pg::RowId id = row_id_of(row[1]);
+    unmoved_now_.emplace_back(static_cast<unsigned>(std::stoul(row[0])), id.block, id.offset, pg::own_transaction());
+  }
 }
 
 std::string LastLook::change_some() {
   const long long before = job_.record.rows_done;
   std::string state;
+  unmoved_now_.clear();
   try {
     pg::in_transaction([&] {
       begin_look(job_);
       change();
       job_.advance(0);
     });
+    unmoved_.insert(unmoved_now_.begin(), unmoved_now_.end());
   } catch (const MigrationError& e) {
     state = e.state();
     if (!is_row_error(state) && !is_transient(state)) throw;
@@ -97,13 +117,15 @@ LastLook::End LastLook::settle(const std::function<bool()>& go_on, const std::fu
   int tries = 0;
   for (int round = 0; round < rounds; ++round) {
     if (!go_on()) return End::stopped;
-    bool none = false;
+    bool none = false, all = true;
     pg::in_transaction([&] {
       begin_look(job_);
-      none = !find();
+      all = find();
+      none = all && found_.empty();
       if (none) end();
     });
     if (none) return End::none_left;
+    if (!all) return End::rows_left;
     while (!found_.empty()) {
       if (!go_on()) return End::stopped;
       const std::string state = change_some();

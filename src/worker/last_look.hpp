@@ -4,13 +4,16 @@
 // in small transactions; then it looks again. Why not one UPDATE over the whole table: it would keep every row that it
 // has changed locked until its scan has come to the end, and two of those in the wrong order are a deadlock. Invariant:
 // there is no row left only when a query finds none; what is found is a proposal, the statement that follows changes
-// only what still meets the condition. Locks: as a SELECT; those of a batch.
+// only what still meets the condition. A row that still does when it has been changed, because its value stays what it
+// was, is not changed again unless somebody else touches it. Locks: as a SELECT; those of a batch.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "pg/prepared.hpp"
@@ -36,7 +39,7 @@ class LastLook {
   End settle(const std::function<bool()>& go_on, const std::function<void()>& end);
 
  private:
-  /// Inside a transaction: looks. False when no row needs the change.
+  /// Inside a transaction: looks. False when there are too many to remember.
   bool find();
   /// Changes some of the rows that were found, and forgets them. Empty, or the state of the error that took it back.
   std::string change_some();
@@ -48,6 +51,10 @@ class LastLook {
   std::unique_ptr<pg::Prepared> look_;
   std::map<unsigned, std::unique_ptr<pg::Prepared>> change_;  ///< by leaf
   std::map<unsigned, std::vector<pg::RowId>> found_;
+  /// A row version: table, block, line pointer, transaction. The last, because another may come to stand in its place.
+  using Version = std::tuple<unsigned, std::uint32_t, std::uint16_t, unsigned>;
+  std::set<Version> unmoved_;         ///< changed, and they need it still
+  std::vector<Version> unmoved_now_;  ///< by the transaction in hand
 };
 
 }  // namespace migration

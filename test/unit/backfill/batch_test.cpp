@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 using namespace migration::backfill;
 
 namespace {
@@ -80,4 +83,31 @@ TEST(Bar, NeverLeavesItsFrame) {
   EXPECT_EQ(bar(-5), "[....................] 0.0 %");
   EXPECT_EQ(bar(50), "[##########..........] 50.0 %");
   EXPECT_EQ(bar(250), "[####################] 100.0 %");
+}
+
+TEST(Keys, ClassesFollowFromTheKeyAlone) {
+  const Key number{{"a", "bigint", "OPERATOR(pg_catalog.<=)", "OPERATOR(pg_catalog.=)", "OPERATOR(pg_catalog.>)"}};
+  const std::string sql = key_class_batch(fill(), number, false, 8);
+  EXPECT_EQ(std::count(sql.begin(), sql.end(), '('), std::count(sql.begin(), sql.end(), ')'));
+  EXPECT_NE(sql.find("OPERATOR(pg_catalog.=) $3::pg_catalog.int8"), std::string::npos) << sql;
+  EXPECT_NE(key_class_batch(fill(), number, true, 8).find("OPERATOR(pg_catalog.=) $2::pg_catalog.int8"),
+            std::string::npos);
+  EXPECT_EQ(sql.find("hash"), std::string::npos);
+  EXPECT_NE(key_class(fill(), {column("a")}, 8).find("hash_record_extended"), std::string::npos);
+}
+
+/// The same arithmetic, to see what it does to rows that lie side by side.
+TEST(Keys, ClassesAreSpreadOverNeighboursWhateverTheStep) {
+  for (long long step : {1LL, 2LL, 7LL, 8LL, 64LL, 1000LL, -1LL}) {
+    for (int classes : {2, 6, 8, 11, 16}) {
+      std::vector<int> rows(static_cast<std::size_t>(classes), 0);
+      const int page = 60;
+      for (long long i = 0; i < page; ++i) {
+        const unsigned long long key = static_cast<unsigned long long>(1000003 + i * step) & 2147483647ULL;
+        ++rows[static_cast<std::size_t>(((key * 1327217885ULL & 2147483647ULL) * static_cast<unsigned>(classes)) >>
+                                        31)];
+      }
+      for (int n : rows) EXPECT_LE(n, page / classes * 2 + 2) << "step " << step << ", " << classes << " classes";
+    }
+  }
 }
