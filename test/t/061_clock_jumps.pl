@@ -1,6 +1,6 @@
 # F42: the clock of the machine jumps by a day, forward and back.
 #
-# libfaketime gives the server a clock of its own, set through a file; the monotonic clock goes on. While a backfill rests
+# The server runs with a calendar that the test sets (lib/clock.c); the monotonic clock goes on. While a backfill rests
 # (throttled by hand, by its own rate of WAL, or waiting for a lock) nothing may hang, be skipped, or be reckoned in days:
 # durations are those of the monotonic clock. What is said in terms of the calendar goes by the calendar: start_at, window.
 use strict;
@@ -11,27 +11,33 @@ use Migration;
 use Test::More;
 use Time::HiRes qw(time);
 
-my ($library) = grep { -e } glob('/usr/lib/*/faketime/libfaketime.so.1'), '/usr/lib/faketime/libfaketime.so.1', '/usr/lib64/faketime/libfaketime.so.1';
-plan(skip_all => 'there is no libfaketime (Debian package faketime)') unless $library;
 plan(skip_all => 'a sanitizer is loaded already') if $ENV{LD_PRELOAD};
+my $dir = PostgreSQL::Test::Utils::tempdir_short();
+my ($library, $clock) = ("$dir/clock.so", "$dir/clock");
+plan(skip_all => 'there is no C compiler')
+  unless PostgreSQL::Test::Utils::run_log([ $ENV{CC} || 'cc', '-O1', '-shared', '-fPIC', '-o', $library, "$FindBin::Bin/lib/clock.c", '-ldl' ]);
 
-my $clock = PostgreSQL::Test::Utils::tempdir_short() . '/clock';
-sub set_clock { my ($offset) = @_; PostgreSQL::Test::Utils::append_to_file("$clock.new", "$offset\n"); rename "$clock.new", $clock or die $!; return; }
-set_clock('+0');
+# In seconds ahead of the real time; in place, as it is mapped.
+sub set_clock
+{
+	my ($offset) = @_;
+	open my $handle, (-e $clock ? '+<' : '>'), $clock or die "$clock: $!";
+	syswrite($handle, pack('q', $offset)) == 8 or die "$clock: $!";
+	close $handle;
+	return;
+}
+set_clock(0);
 my $m;
 {
 	local $ENV{LD_PRELOAD} = $library;
-	local $ENV{FAKETIME_TIMESTAMP_FILE} = $clock;
-	local $ENV{FAKETIME_NO_CACHE} = 1;
-	local $ENV{DONT_FAKE_MONOTONIC} = 1;
-	local $ENV{FAKETIME_DONT_FAKE_MONOTONIC} = 1;
+	local $ENV{MIGRATION_CLOCK} = $clock;
 	$m = Migration->new('clock', preload => 1);
 }
 sub ahead { return $m->sql('postgres', 'SELECT round(extract(epoch FROM clock_timestamp() - to_timestamp(' . time . ')) / 3600)'); }
 is(ahead(), '0', 'the clock of the server is right at first');
-set_clock('+86400');
-if (ahead() ne '24') { $m->node->stop; BAIL_OUT('libfaketime has no effect on the server'); }
-set_clock('+0');
+set_clock(86400);
+if (ahead() ne '24') { $m->node->stop; BAIL_OUT('the clock has no effect on the server'); }
+set_clock(0);
 
 $m->new_database('work');
 $m->sql('work', <<'S');
@@ -56,7 +62,7 @@ SELECT migration_backfill('work', 'n = n + 1');
 DO $$ BEGIN PERFORM migration_tune(NULL, '{"max_wal_rate": "1MB"}'); END $$;
 COMMIT;});
 ok($m->until_true('it works', sub { return batches() > 3 }, 60), 'a backfill rests by its rate of WAL');
-for my $jump ('+86400', '+0', '-86400', '+0')
+for my $jump (86400, 0, -86400, 0)
 {
 	set_clock($jump);
 	my $before = batches();
@@ -65,7 +71,7 @@ for my $jump ('+86400', '+0', '-86400', '+0')
 	$m->sql('work', q{DO $$ BEGIN PERFORM migration_tune(NULL, '{"throttle": "on"}'); END $$});
 	ok($m->until_sql('work', q{SELECT count(*) FROM migration_progress() WHERE throttled_by LIKE 'throttle%'}, '1', 20), "clock at $jump: it can be held");
 	# While it is held the clock jumps once more, and back.
-	for my $more ($jump eq '+0' ? ('+86400', '-86400', '+0') : ('+0', $jump))
+	for my $more ($jump == 0 ? (86400, -86400, 0) : (0, $jump))
 	{
 		set_clock($more);
 		sane("clock to $more while held");
@@ -86,7 +92,7 @@ $holder->run('SELECT FROM small WHERE id = 50 FOR UPDATE');
 $m->sql('work', q{SET migration_ext.lock_timeout = '50ms'; SET migration_ext.lock_retries = 200;
 SELECT migration_backfill('small', 'n = n + 1')});
 ok($m->until_sql('work', q{SELECT count(*) >= 4 FROM migration_log() WHERE event = 'retry'}, 't', 60), 'a backfill waits for a lock, with pauses');
-set_clock('-86400');
+set_clock(-86400);
 my $tries = q{SELECT count(*) FROM migration_log() WHERE event = 'retry'};
 my $then = $m->sql('work', $tries);
 ok($m->until_true('it tries again', sub { return $m->sql('work', $tries) > $then + 1 }, 60), 'the clock goes back a day: it tries again, not a day later');
@@ -96,14 +102,14 @@ ok($m->until_sql('work', 'SELECT state FROM migration_runs() ORDER BY run_id DES
 is($m->sql('work', 'SELECT count(*) FROM small WHERE n <> 1'), '0', 'each row exactly once');
 
 # By the calendar: due tomorrow, and tomorrow comes at once. The launcher looks at the clock at least once a minute.
-set_clock('+0');
+set_clock(0);
 my $due = $m->sql('work', q{SELECT migration_backfill('small', 'n = n + 1', NULL, jsonb_build_object('start_at', (clock_timestamp() + interval '23 hours')::text))});
 is($m->sql('work', "SELECT state FROM migration_runs() WHERE run_id = $due"), 'scheduled', 'start_at: tomorrow');
-set_clock('+86400');
+set_clock(86400);
 ok($m->until_sql('work', "SELECT state FROM migration_runs() WHERE run_id = $due", 'succeeded', 90), 'start_at: tomorrow has come, it starts');
 # The clock goes back between a look and the next one, which had been set for a second from now.
 my $soon = $m->sql('work', q{SELECT migration_backfill('small', 'n = n + 1', NULL, jsonb_build_object('start_at', (clock_timestamp() + interval '2 hours')::text))});
-set_clock('+0');
+set_clock(0);
 is($m->sql('work', "SELECT state FROM migration_runs() WHERE run_id = $soon"), 'scheduled', 'start_at: put off by a clock that goes back');
 $m->sql('work', "SELECT migration_cancel($soon)");
 
@@ -115,10 +121,10 @@ SET LOCAL migration_ext.batch_target = '3ms';
 SELECT migration_backfill('work', 'c = ''x''', 'c IS NULL', '{"window": "$window", "max_wal_rate": "500kB"}');
 COMMIT;});
 ok($m->until_true('it works', sub { return batches() > 3 }, 60), 'window: open');
-set_clock('+43200');
+set_clock(43200);
 ok($m->until_sql('work', q{SELECT count(*) FROM migration_progress() WHERE throttled_by LIKE 'window%'}, '1', 30), 'window: the clock leaves it, it is closed');
 sane('window closed');
-set_clock('+86400');
+set_clock(86400);
 my $before = batches();
 ok($m->until_true('it gets on', sub { return batches() > $before }, 30), 'window: open again a day later');
 sane('window open again');
