@@ -3,7 +3,7 @@
 # The batch that finds no room is rolled back with its cursor, the run pauses and says what is missing and what to type
 # when there is room again; a call before that pauses anew, as often as one likes, and loses nothing. Two places for the
 # ledger: on another disk, and on the full one, where it may be impossible to write down that the run has paused. Both
-# cursors: n = n + 1 by key, where a batch lost or repeated shows, and a fill by blocks.
+# cursors, with one worker and with two: n = n + 1 by key, where a batch lost or repeated shows, and a fill by blocks.
 use strict;
 use warnings;
 use FindBin;
@@ -21,6 +21,13 @@ my %jobs = (
 		wrong => 'SELECT count(*) FROM work WHERE n <> base + 1', never => 'n NOT IN (base, base + 1)' },
 	fill => { call => q{migration_backfill('work', 'c = ''f'' || id', 'c IS NULL')}, done => 'c IS NOT NULL',
 		wrong => q{SELECT count(*) FROM work WHERE c IS DISTINCT FROM 'f' || id OR n <> base}, never => q{c <> 'f' || id} });
+for my $job (sort keys %jobs)
+{
+	my $call = $jobs{$job}{call} =~ s/\)$/($job eq 'count' ? ', NULL' : '') . q{, '{"workers": 2}')}/er;
+	$jobs{"$job, two workers"} = { %{ $jobs{$job} }, call => $call };
+}
+# What the ledger says is done: of the job, and of the ranges that its workers have in hand.
+my $ledger = q{SELECT rows_done + coalesce((SELECT sum(r.rows_done) FROM migration_ext.range r WHERE r.job_id = j.job_id), 0) FROM migration_ext.job j};
 
 for my $place ('other disk', 'full disk')
 {
@@ -60,7 +67,7 @@ FROM migration_runs() r, migration_status() s};
 		my $done = $m->sql($db, "SELECT count(*) FROM work WHERE $jobs{$job}{done}");
 		cmp_ok($done, '>', 0, "$name: some batches were done");
 		cmp_ok($done, '<', 20000, "$name: and most not");
-		is($done, $m->sql($db, 'SELECT rows_done FROM migration_ext.job'), "$name: as the ledger says");
+		is($done, $m->sql($db, $ledger), "$name: as the ledger says");
 		is($m->sql($db, "SELECT count(*) FROM work WHERE $jobs{$job}{never}"), '0', "$name: none of them twice");
 		is($m->leaks($db), '', "$name: nothing is held");
 
