@@ -189,19 +189,24 @@ def compare(variant, rows, methods, given):
 
 
 def compare_sizes(variant, medians):
-    """What a row costs in the largest table against the smallest, by wall clock and by processor time."""
+    """What a row costs in the largest table against the smallest, by wall clock and by processor time. The whole-table
+    UPDATE is the measure here as well: a table that fits into no cache makes a row dearer for everybody."""
     small, large = min(medians), max(medians)
-    table = Table(f"{variant}: a row of {large} against one of {small}", "us/row", "cpu us/row", "time", "cpu")
+
+    def growth(method, what):
+        return (medians[large][method][what] / large) / (medians[small][method][what] / small)
+
+    table = Table(f"{variant}: a row of {large} against one of {small}", "us/row", "cpu us/row", "time", "cpu", "cpu to UPDATE")
     for method, r in medians[large].items():
-        before = medians[small].get(method)
-        if before is None:
+        if method not in medians[small]:
             continue
-        time_ratio = (r["time"] / large) / (before["time"] / small)
-        cpu_ratio = (r["cpu"] / large) / (before["cpu"] / small)
-        table.add(name_of(method), f"{r['time'] / large * 1e6:.1f}", f"{r['cpu'] / large * 1e6:.1f}", f"{time_ratio:.2f}", f"{cpu_ratio:.2f}")
+        relative = growth(method, "cpu") / growth("update", "cpu")
+        table.add(name_of(method), f"{r['time'] / large * 1e6:.1f}", f"{r['cpu'] / large * 1e6:.1f}", f"{growth(method, 'time'):.2f}",
+                  f"{growth(method, 'cpu'):.2f}", f"{relative:.2f}")
         if method.startswith("ours"):
             # A tenth is what two runs of the same differ by.
-            table.target(f"{variant}, {name_of(method)}: a row takes {cpu_ratio:.2f} times the processor time, target 1.1", cpu_ratio <= 1.1)
+            table.target(f"{variant}, {name_of(method)}: what a row costs grows {relative:.2f} times as much as with one UPDATE, "
+                         f"target 1.1", relative <= 1.1)
     missed = table.show()
     print()
     return missed

@@ -64,6 +64,7 @@ FROM migration_runs() r, migration_status() s};
 			is($m->sql($db, 'SELECT hint FROM migration_status()'), 'SELECT migration_resume(1);', "$name: and what to type");
 			like($m->sql($db, q{SELECT detail FROM migration_log() WHERE event = 'paused'}), qr/Make room on that disk first/, "$name: the log has what to do first");
 		}
+		cmp_ok($m->sql($db, 'SELECT count(*) FROM migration_ext.range'), '>', 0, "$name: it was shared") if $job =~ /two workers/;
 		my $done = $m->sql($db, "SELECT count(*) FROM work WHERE $jobs{$job}{done}");
 		cmp_ok($done, '>', 0, "$name: some batches were done");
 		cmp_ok($done, '<', 20000, "$name: and most not");
