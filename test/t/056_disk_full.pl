@@ -8,10 +8,11 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Migration own_disk => 64;
+use OwnDisk '64m';
+use Migration;
 use Test::More;
 
-my $disk = $Migration::disk;
+my $disk = $OwnDisk::disk;
 my $m = Migration->new('disk');
 mkdir "$disk/space" or die $!;
 $m->sql('postgres', "CREATE TABLESPACE small LOCATION '$disk/space'");
@@ -44,7 +45,7 @@ INSERT INTO work SELECT i, i % 7, i % 7, NULL, repeat('x', 150) FROM generate_se
 CREATE INDEX ON work (n, c) TABLESPACE small;
 CHECKPOINT;
 S
-		my $ballast = Migration::fill_disk($disk, 600_000);
+		my $ballast = OwnDisk::fill_disk($disk, 600_000);
 		$m->sql($db, "SET migration_ext.batch_target = '5ms'; SELECT $jobs{$job}{call}");
 		# Where the ledger has no room either, the process ends with the run as it was at its last commit.
 		my $stopped = $place eq 'full disk' ? qr/^(paused 53100|interrupted )$/ : qr/^paused 53100$/;

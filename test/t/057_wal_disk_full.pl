@@ -6,10 +6,11 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Migration own_disk => 48;
+use OwnDisk '48m';
+use Migration;
 use Test::More;
 
-my $disk = $Migration::disk;
+my $disk = $OwnDisk::disk;
 my $m = Migration->new('wal', initdb => [ "--waldir=$disk/wal", '--wal-segsize=1' ],
 	conf => "min_wal_size = '2MB'\nmax_wal_size = '1GB'\nwal_recycle = off\ncheckpoint_timeout = '1h'\nfsync = on\nrecovery_init_sync_method = syncfs");
 
@@ -30,7 +31,7 @@ CREATE INDEX ON work (n, c);
 CHECKPOINT;
 S
 	# Every page changed for the first time goes into the log in full: more than is left.
-	my $ballast = Migration::fill_disk($disk, 4_000_000);
+	my $ballast = OwnDisk::fill_disk($disk, 4_000_000);
 	$m->attempt('work', "SET migration_ext.batch_target = '5ms'; SELECT $jobs{$job}{call}");
 	my $log = $m->node->logfile;
 	ok($m->until_true('the server gives up', sub { return PostgreSQL::Test::Utils::slurp_file($log) =~ /PANIC:.*No space left on device/; }, 90),

@@ -14,7 +14,6 @@ package Migration;
 
 use strict;
 use warnings;
-use File::Temp ();
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -43,43 +42,6 @@ sub new
 }
 
 sub node { return $_[0]{node}; }
-
-# ---- a disk of one's own ----
-
-# `use Migration own_disk => N`: the test starts anew with a disk of N megabytes, in $Migration::disk, that only it sees,
-# so that it can be full. That is a tmpfs in a mount namespace that ends with the test's last process: it needs no root
-# and leaves nothing to unmount. At `use`, because later the output is no longer where it has to be after exec.
-our $disk = $ENV{MIGRATION_OWN_DISK};
-
-sub import
-{
-	my ($class, %o) = @_;
-	return if !$o{own_disk} || $disk;
-	$disk = File::Temp::tempdir(($ENV{TMPDIR} || '/tmp') . '/own_disk_XXXX');
-	# Mounting takes root of a namespace, and a server refuses root: one namespace in the other.
-	my $mount = "mount -t tmpfs -o size=$o{own_disk}m,mode=0700 own_disk \"\$1\"";
-	my @in = ('unshare', '--user', '--map-root-user', '--mount', 'sh', '-c',
-		"$mount && uid=\$2 gid=\$3 && shift 3 && exec unshare --user --map-user=\$uid --map-group=\$gid \"\$@\"",
-		'sh', $disk, $>, $) + 0);
-	my ($out, $err) = ('', '');
-	my $possible = eval { IPC::Run::run([ @in, 'stat', '-f', '-c', '%T', $disk ], '>', \$out, '2>', \$err) } && $out =~ /^tmpfs$/m;
-	plan(skip_all => "no disk of one's own can be had here: " . ($err || $@ || $out) =~ s/\n.*//sr) unless $possible;
-	$ENV{MIGRATION_OWN_DISK} = $disk;
-	exec(@in, $^X, $0, @ARGV) or die "cannot start anew: $!";
-}
-
-# Fills a disk up to the last byte, then leaves so many bytes of it; gives the file to unlink.
-sub fill_disk
-{
-	my ($dir, $left) = @_;
-	my $file = "$dir/ballast";
-	open my $handle, '>', $file or die "$file: $!";
-	for my $size (1 << 16, 1 << 12) { 1 while syswrite $handle, "\0" x $size; }
-	my $length = -s $handle;
-	truncate $handle, $length > $left ? $length - $left : 0 or die "$file: $!";
-	close $handle;
-	return $file;
-}
 
 sub conninfo
 {
