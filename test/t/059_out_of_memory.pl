@@ -67,6 +67,33 @@ for my $room (64 << 20, 1 << 20, 0)
 	$m->oracle($db, "$room bytes left: each row exactly once, nothing left behind", rows => 'SELECT count(*) FROM work WHERE n <> 1');
 	$m->drop_database($db);
 }
+# One of several workers: it hands its error to the one that has the run.
+{
+	my $db = $m->copy_database('seed', 'work');
+	# Rows before the one that takes much, so that both wait, wherever their ranges begin.
+	my $gate = $m->session($db);
+	$gate->run('BEGIN');
+	$gate->run('SELECT FROM work WHERE id < 9000 AND id % 500 = 250 FOR UPDATE');
+	$m->sql($db, q{SET migration_ext.batch_target = '5ms'; SET migration_ext.lock_timeout = '60s';
+SELECT migration_backfill('work', 'n = n + big(id)', NULL, '{"workers": 2}')});
+	my $both = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('migration_ext executor', 'migration_ext backfill worker') AND wait_event_type = 'Lock'};
+	ok($m->until_sql($db, $both, '2', 60), 'two workers: both are in the middle');
+	my @pids = split /\n/, $m->sql($db, q{SELECT pid FROM pg_stat_activity WHERE backend_type IN ('migration_ext executor', 'migration_ext backfill worker')});
+	for my $pid (@pids)
+	{
+		my ($pages) = PostgreSQL::Test::Utils::slurp_file("/proc/$pid/statm") =~ /^(\d+)/;
+		my $limit = $pages * 4096 + (64 << 20);
+		PostgreSQL::Test::Utils::run_log([ 'prlimit', "--pid=$pid", "--as=$limit:$limit" ]);
+	}
+	$gate->run('COMMIT');
+	$gate->close;
+	like($ending->($db), qr/^failed 53200$/, 'two workers: the run stops');
+	like($m->sql($db, 'SELECT message FROM migration_runs()'), qr/out of memory/, 'two workers: it says why');
+	ok($m->until_sql($db, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'migration_ext%'}, '0', 30), 'two workers: nobody goes on alone');
+	is($started->(), $life, 'two workers: the server did not notice');
+	is($m->resume($db)->{out}, 'succeeded', 'two workers: with memory, it goes on to its end');
+	$m->oracle($db, 'two workers: each row exactly once, nothing left behind', rows => 'SELECT count(*) FROM work WHERE n <> 1');
+}
 unlike(PostgreSQL::Test::Utils::slurp_file($m->node->logfile), qr/PANIC|TRAP|terminated by signal/, 'no process crashed');
 $m->node->stop;
 done_testing();

@@ -26,6 +26,7 @@ sub import
 		'sh', $disk, $>, $) + 0);
 	my ($out, $err) = ('', '');
 	my $possible = eval { IPC::Run::run([ @in, 'stat', '-f', '-c', '%T', $disk ], '>', \$out, '2>', \$err) } && $out =~ /^tmpfs$/m;
+	rmdir $disk unless $possible;
 	plan(skip_all => "no disk of one's own can be had here: " . ($err || $@ || $out) =~ s/\n.*//sr) unless $possible;
 	$ENV{MIGRATION_OWN_DISK} = $disk;
 	exec(@in, $^X, $0, @ARGV) or die "cannot start anew: $!";
