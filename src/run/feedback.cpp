@@ -13,8 +13,8 @@ namespace {
 constexpr double least_share = 1.0 / 256;  ///< of 200 ms: less than one
 constexpr double recovery = 1.1;           ///< per undisturbed batch
 constexpr double far_from_aim = 8;
-constexpr double burst_s = 0.25;           ///< of the budget may be saved up
-constexpr double least_budget = 0.02;      ///< of the limit, whatever others do
+constexpr double burst_s = 0.25;       ///< of the budget may be saved up
+constexpr double least_budget = 0.02;  ///< of the limit, whatever others do
 
 }  // namespace
 
