@@ -2,8 +2,10 @@
 # What: bench/backfill/run.sh [options]: one column of a table like an application's is filled by one whole-table UPDATE,
 # by the loops that people write, and by us; each on its own copy of the same table, in one run. Prints ratios to the
 # whole-table UPDATE: time, processor time, growth of heap and indexes, WAL, share of HOT updates, memory.
-#   --rows N         rows of the table (1000000); --big: 5000000, without the quadratic loop
-#   --methods a,b    update, loop, keyset, ctid, ours, ours2 (two workers), ourskey (ours, by key)
+#   --rows N,N       rows of the table (1000000); of two sizes, what a row costs is compared; --big: 5000000
+#   --methods a,b    update, loop, keyset, ctid, ours, oursN (N workers), ourskey (ours, by key); the quadratic loop is left
+#                    out above a million rows unless it is named
+#   --workers N      of the method with several workers (2); 1: without it
 #   --variants a,b   fresh, dead12, dead12v, dead20, dead20v (v: vacuumed), ff90, toast, uuid, wide; or `all`
 #   --repeats N      runs of each method; medians are shown (1)
 #   --target T       migration_ext.batch_target, for ours

@@ -20,7 +20,7 @@ VARIANTS = {
 FILL = "tax = balance / 5"
 
 
-def make_template(name, variant, rows):
+def make_template(name, variant, rows, parallel=()):
     """A database with the table in the wanted state, the column added, and the revision that fills it registered."""
     fresh_database(name)
     session = Session(name)
@@ -51,9 +51,11 @@ def make_template(name, variant, rows):
     session.run("SELECT migration_register('add', 'tax of accounts', NULL, 'ALTER TABLE account ADD COLUMN tax bigint')")
     scripts = {
         "ours": f"UPDATE account SET {FILL} WHERE tax IS NULL",
-        "ours2": f"SELECT migration_backfill('account', '{FILL}', 'tax IS NULL', '{{\"workers\": 2}}')",
         "ourskey": f"UPDATE account SET {FILL}",
     }
+    for method in parallel:
+        options = f'{{"workers": {int(method[4:])}}}'
+        scripts[method] = f"SELECT migration_backfill('account', '{FILL}', 'tax IS NULL', '{options}')"
     for method, script in scripts.items():
         try:
             session.run("SELECT migration_register(%s, 'fill it', 'add', %s, 'irreversible')", (method, script))

@@ -99,8 +99,10 @@ class Narrator {
   }
   // A cancelled run cannot be resumed.
   const std::string cure = run.state == "cancelled" ? "SELECT * FROM migration_status();" : resume;
-  throw MigrationError(sqlstate::run_not_finished, fmt::format("run {} is {}", run.run_id, run.state),
-                       run.problem.message, run.problem.hint.empty() ? cure : run.problem.hint);
+  std::string detail = run.problem.message;
+  if (!run.problem.detail.empty()) detail += ". " + run.problem.detail;
+  throw MigrationError(sqlstate::run_not_finished, fmt::format("run {} is {}", run.run_id, run.state), detail,
+                       run.problem.hint.empty() ? cure : run.problem.hint);
 }
 
 /// Waits until the run is no longer live. Returns its last record.

@@ -18,7 +18,8 @@ Rows run_rows() {
       "SELECT r.run_id, r.direction, r.target, r.state, r.desired, r.role_name, r.background, r.steps, "
       "CASE WHEN r.background THEN (SELECT count(*) FROM migration_ext.step s WHERE s.run_id = r.run_id AND s.state = "
       "'succeeded') WHEN r.state = 'succeeded' THEN r.steps ELSE 0 END, r.queued_at, r.started_at, r.ended_at, "
-      "coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.started_at, r.waiting_for, r.sqlstate, r.message, "
+      "greatest(interval '0', coalesce(r.ended_at, pg_catalog.clock_timestamp()) - r.started_at), r.waiting_for, "
+      "r.sqlstate, r.message, "
       "r.detail, "
       "r.hint, r.owner_epoch, r.system_identifier, r.database_oid, r.start_at, r.every, r.priority, "
       "r.after, " MIGRATION_WAITS_FOR_ITS_TIME "FROM migration_ext.run r ORDER BY r.run_id DESC");
@@ -70,8 +71,10 @@ Rows progress_rows(long long run_id, int owner_pid) {
       "s.job_id) j ON true "
       "LEFT JOIN pg_catalog.pg_stat_progress_create_index p ON p.pid = $2::integer "
       "LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = $2::integer "
-      "CROSS JOIN LATERAL (SELECT j.throttled + coalesce(greatest(interval '0', pg_catalog.clock_timestamp() - "
-      "j.throttled_at), interval '0') AS held, CASE WHEN j.state = 'running' AND r.state = 'running' THEN "
+      // The owner adds what it has rested every ten seconds; the calendar, which may jump, fills in the rest.
+      "CROSS JOIN LATERAL (SELECT j.throttled + coalesce(greatest(interval '0', least(interval '20 seconds', "
+      "pg_catalog.clock_timestamp() - j.throttled_at)), interval '0') AS held, CASE WHEN j.state = 'running' AND "
+      "r.state = 'running' THEN "
       "j.throttled_by "
       "END AS throttled_by) h "
       "CROSS JOIN LATERAL (SELECT pg_catalog.round((CASE WHEN j.cursor_kind = 'ctid' THEN least(100.0, 100.0 * "

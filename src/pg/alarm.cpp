@@ -1,6 +1,9 @@
 // Alarms in shared memory; see alarm.hpp.
 #include "pg/alarm.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 #include "pg/guard.hpp"
 
 extern "C" {
@@ -20,9 +23,16 @@ namespace {
 
 constexpr int room = 128;
 
+/// Due when either clock says so: the calendar may be set forward, and what was meant as half a minute is none by a
+/// calendar that was set back. Too early does no harm.
+struct Moment {
+  TimestampTz at;
+  double monotonic_s;
+};
+
 struct Alarm {
   Oid database;
-  TimestampTz at;
+  Moment when;
 };
 
 struct Table {
@@ -35,7 +45,8 @@ struct Table {
 Table* g_table = nullptr;
 shmem_request_hook_type g_previous_request = nullptr;
 shmem_startup_hook_type g_previous_startup = nullptr;
-TimestampTz g_at_commit = 0;
+bool g_at_commit = false;
+Moment g_moment_at_commit;
 
 extern "C" void migration_request_shmem() {
   if (g_previous_request != nullptr) g_previous_request();
@@ -55,8 +66,16 @@ extern "C" void migration_startup_shmem() {
   LWLockRelease(AddinShmemInitLock);
 }
 
+double monotonic_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Moment earlier(const Moment& a, const Moment& b) {
+  return {std::min(a.at, b.at), std::min(a.monotonic_s, b.monotonic_s)};
+}
+
 /// Only plain memory is touched while the spinlock is held.
-void put(Oid database, TimestampTz at) {
+void put(Oid database, const Moment& when) {
   Table* t = g_table;
   SpinLockAcquire(&t->mutex);
   int i = 0;
@@ -65,24 +84,25 @@ void put(Oid database, TimestampTz at) {
     i = 0;
     t->alarms[0].database = InvalidOid;
   } else if (i == t->used) {
-    t->alarms[t->used++] = Alarm{database, at};
+    t->alarms[t->used++] = Alarm{database, when};
   }
-  if (at < t->alarms[i].at) t->alarms[i].at = at;
+  t->alarms[i].when = earlier(t->alarms[i].when, when);
   Latch* launcher = t->launcher;
   SpinLockRelease(&t->mutex);
   if (launcher != nullptr) SetLatch(launcher);
 }
 
-TimestampTz in_seconds(double seconds) {
-  return GetCurrentTimestamp() + static_cast<TimestampTz>(seconds * static_cast<double>(USECS_PER_SEC));
+Moment in_seconds(double seconds) {
+  return {GetCurrentTimestamp() + static_cast<TimestampTz>(seconds * static_cast<double>(USECS_PER_SEC)),
+          monotonic_s() + seconds};
 }
 
 void on_transaction_end(XactEvent event, void*) {
-  if (g_at_commit == 0 || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)) {
+  if (!g_at_commit || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)) {
     return;
   }
-  if (event == XACT_EVENT_COMMIT) put(MyDatabaseId, g_at_commit);
-  g_at_commit = 0;
+  if (event == XACT_EVENT_COMMIT) put(MyDatabaseId, g_moment_at_commit);
+  g_at_commit = false;
 }
 
 }  // namespace
@@ -105,8 +125,9 @@ void set_alarm_at_commit(double seconds) {
     pg_call([] { RegisterXactCallback(on_transaction_end, nullptr); });
     registered = true;
   }
-  const TimestampTz at = in_seconds(seconds);
-  if (g_at_commit == 0 || at < g_at_commit) g_at_commit = at;
+  const Moment when = in_seconds(seconds);
+  g_moment_at_commit = g_at_commit ? earlier(g_moment_at_commit, when) : when;
+  g_at_commit = true;
 }
 
 void receive_alarms() {
@@ -121,22 +142,28 @@ Alarms take_alarms() {
   if (g_table == nullptr) return out;
   Alarm due[room];
   int n = 0;
-  TimestampTz next = 0;
+  bool more = false;
+  Moment next{};
   const TimestampTz now = GetCurrentTimestamp();
+  const double now_s = monotonic_s();
   SpinLockAcquire(&g_table->mutex);
   for (int i = 0; i < g_table->used;) {
     Alarm& alarm = g_table->alarms[i];
-    if (alarm.at <= now) {
+    if (alarm.when.at <= now || alarm.when.monotonic_s <= now_s) {
       due[n++] = alarm;
       alarm = g_table->alarms[--g_table->used];
       continue;
     }
-    if (next == 0 || alarm.at < next) next = alarm.at;
+    next = more ? earlier(next, alarm.when) : alarm.when;
+    more = true;
     ++i;
   }
   SpinLockRelease(&g_table->mutex);
   for (int i = 0; i < n; ++i) out.databases.push_back(due[i].database);
-  if (next != 0) out.next_ms = TimestampDifferenceMilliseconds(now, next) + 1;
+  if (more) {
+    const double wait_ms = std::min(static_cast<double>(next.at - now) / 1000.0, (next.monotonic_s - now_s) * 1000.0);
+    out.next_ms = static_cast<long>(std::clamp(wait_ms, 0.0, 1e9)) + 1;
+  }
   return out;
 }
 

@@ -32,6 +32,7 @@ struct Decision {
   Action action = Action::go_on;
   int delay_ms = 0;
   std::string reason;  ///< for pause: 'cancelled by a user', 'out of disk space', ...
+  std::string first;   ///< for pause and fail: what has to be done before it can go on, if that is known
 };
 
 Decision decide(const Outcome& outcome);

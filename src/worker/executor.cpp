@@ -206,6 +206,7 @@ Executor::StepEnd Executor::run_step(StepRecord step) {
     Problem problem;
     const Outcome outcome = attempt(step, number, problem);
     const Decision decision = decide(outcome);
+    if (!decision.first.empty()) problem.detail += (problem.detail.empty() ? "" : " ") + decision.first;
     switch (decision.action) {
       case Action::go_on:
         return outcome.ok && outcome.state == "stop" ? StepEnd::stopped : StepEnd::done;

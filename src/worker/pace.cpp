@@ -24,7 +24,7 @@ constexpr double settings_every_ms = 100;  ///< batches are often shorter than t
 constexpr double look_every_ms = 1000;
 constexpr double look_share = 20;  ///< a look that takes long is taken seldom
 constexpr double longest_nap_ms = 500;
-constexpr double show_again_ms = 10000;  ///< a text with newer numbers, the reason being the same
+constexpr double show_again_ms = 10000;  ///< the same reason with newer numbers; readers count on it (reports.cpp)
 constexpr double calm_ms = 5000;         ///< without a rest, until resting is no longer shown
 
 /// Nobody has to wait for the disk, or a standby that is just what holds us back, because of these.
@@ -124,11 +124,11 @@ void Pace::rest(double ms) {
 void Pace::show(const std::string& key, const std::string& reason) {
   const double now = monotonic_ms();
   const bool changed = key != shown_key_;
-  if (!leader_ || (!changed && reason == shown_reason_)) return;
-  if (!changed && now - shown_ms_ < show_again_ms && same_but_numbers(reason, shown_reason_)) return;
+  const bool known = !changed && same_but_numbers(reason, shown_reason_);
+  if (!leader_ || (known && (key.empty() || now - shown_ms_ < show_again_ms))) return;
   ledger_transaction([&] {
     catalog::set_throttle(job_id_, reason, rested_ms_);
-    catalog::set_waiting(run_.run_id, hold_ ? reason : "");
+    if (reason != shown_reason_) catalog::set_waiting(run_.run_id, hold_ ? reason : "");
     if (!changed) return;
     if (!key.empty()) {
       catalog::log_event({run_.run_id, step_.revision, step_.step, "throttled", run_.role_name, -1,

@@ -25,12 +25,12 @@ our $deadline = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 180;
 # ---- clusters ----
 
 # Options: preload, streaming (can have standbys), conf (more lines), bare (no extension in database postgres),
-# install_path (another server than the one on the PATH).
+# install_path (another server than the one on the PATH), initdb (more arguments of it, as an array).
 sub new
 {
 	my ($class, $name, %o) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name, $o{install_path} ? (install_path => $o{install_path}) : ());
-	$node->init($o{streaming} ? (allows_streaming => 1) : ());
+	$node->init($o{streaming} ? (allows_streaming => 1) : (), $o{initdb} ? (extra => $o{initdb}) : ());
 	$node->append_conf('postgresql.conf', join "\n",
 		'restart_after_crash = on', 'jit = off', 'max_prepared_transactions = 10', 'max_worker_processes = 16',
 		'max_connections = 60', 'autovacuum = off', "log_line_prefix = '%m [%p] %b %a '",

@@ -35,7 +35,19 @@ TEST(Decision, LocksDeadlocksAndSerializationAreTriedAgainButNotForEver) {
 TEST(Decision, APersonsCancelAndAFullDiskPause) {
   EXPECT_EQ(after("57014"), Action::pause);
   EXPECT_EQ(after("53100"), Action::pause);
+  EXPECT_EQ(after("53400"), Action::pause);
   EXPECT_EQ(after("25006"), Action::pause);
+}
+
+TEST(Decision, WhatAnAdministratorMustDoFirstIsSaid) {
+  for (const char* state : {"53100", "53400", "25006", "53200"}) {
+    Outcome outcome;
+    outcome.state = state;
+    EXPECT_NE(decide(outcome).first, "") << state;
+  }
+  Outcome cancelled;
+  cancelled.state = "57014";
+  EXPECT_EQ(decide(cancelled).first, "");
 }
 
 TEST(Decision, AShutdownLeavesEverythingAsItIs) {
