@@ -23,8 +23,10 @@
 #include "pg/settings.hpp"
 #include "pg/signal.hpp"
 #include "worker/backfill_options.hpp"
+#include "worker/owner_rights.hpp"
 #include "worker/pace.hpp"
 #include "worker/planning.hpp"
+#include "worker/standalone.hpp"
 
 namespace migration {
 
@@ -228,30 +230,23 @@ MIGRATION_FUNCTION(migration_backfill) {
   const std::string example =
       fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(relation));
   backfill::Settings settings = read_options(Pace::base_of(run), relation, options, deletes);
-  if (settings.trigger == "on" || settings.verify == "constraint") {
-    throw MigrationError(sqlstate::feature_not_supported, "a fill trigger and a proof by constraint need a revision",
-                         "They are steps of a plan, before and after the backfill.",
-                         fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');",
-                                     literal(relation)));
-  }
   catalog::schedule_run(run, settings, example);
-  catalog::StepRecord step;
-  step.step = 1;
-  step.kind = "backfill";
   // With options it is kept as a script would have it, the options as they were understood here.
   if (options != "{}") {
     sql = fmt::format("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
                       deletes ? "NULL" : literal(assignments), condition ? literal(*condition) : "NULL",
                       literal(backfill::to_json(settings, catalog::json_entries(options))));
   }
-  step.statements = {sql};
-  step.script_path = pg::get_setting("search_path");
-  step.completes = true;
-  catalog::insert_run(run, {step});
+  const CursorDecision decision = choose_cursor(*parsed[0].change, facts, settings.cursor);
+  require_owner_rights(PG_GETARG_OID(0), decision.choice == CursorChoice::ctid, role, "");
+  const std::string plain = fmt::format(
+      "SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');", literal(relation));
+  catalog::insert_run(run, standalone_steps(sql, settings, pg::get_setting("search_path"), role, plain));
   catalog::log_event({run.run_id, "", 0, "queued", role.name, -1, {}});
   const std::string when = start_when_due(run);
-  const CursorDecision decision = choose_cursor(*parsed[0].change, facts, settings.cursor);
-  pg::report(NOTICE, "00000", fmt::format("run {} queued: {}", run.run_id, decision.reason), when,
+  const std::string owner = owner_note(PG_GETARG_OID(0), role);
+  pg::report(NOTICE, "00000",
+             fmt::format("run {} queued: {}{}{}", run.run_id, decision.reason, owner.empty() ? "" : "; ", owner), when,
              fmt::format("SELECT migration_wait({});", run.run_id));
   return pg::bigint_result(run.run_id);
 }

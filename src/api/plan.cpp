@@ -20,6 +20,7 @@
 #include "pg/parse.hpp"
 #include "pg/settings.hpp"
 #include "revision/target.hpp"
+#include "worker/owner_rights.hpp"
 #include "worker/planning.hpp"
 
 namespace migration {
@@ -269,6 +270,8 @@ MIGRATION_FUNCTION(migration_plan) {
         use_path(stored.script_path);
         const std::string size = projected_size(s, facts[stored.script_path + "\n" + relation]);
         if (!size.empty()) note += (note.empty() ? "" : "; ") + size;
+        const std::string owner = owner_note(catalog::resolve_relation(relation), pg::current_role());
+        if (!owner.empty()) note += (note.empty() ? "" : "; ") + owner;
       }
       row.emplace_back(or_null(note));
       out.add(row);

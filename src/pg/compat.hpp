@@ -61,6 +61,15 @@ inline bool compat_can_become(Oid member, Oid role) {
 #endif
 }
 
+/// GRANT role TO member: what makes sure that SET ROLE is part of it, also when the member had the role without.
+inline const char* compat_with_set() {
+#if PG_VERSION_NUM >= 160000
+  return " WITH SET TRUE";
+#else
+  return "";
+#endif
+}
+
 /// raw_expression_tree_walker; 16 gave the callback its real type.
 inline bool compat_walk_raw(Node* node, bool (*walker)(Node*, void*), void* context) {
 #if PG_VERSION_NUM >= 160000

@@ -13,10 +13,12 @@
 #include "pg/prepared.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
+#include "pg/table_rights.hpp"
 #include "plan/words.hpp"
 #include "run/decision.hpp"
 #include "worker/backfill_options.hpp"
 #include "worker/executor.hpp"
+#include "worker/owner_rights.hpp"
 #include "worker/pace.hpp"
 #include "worker/planning.hpp"
 #include "worker/transact.hpp"
@@ -280,7 +282,7 @@ bool BackfillJob::proven(unsigned relation, const RowChange& change) {
   try {
     pg::in_subtransaction([&] {
       pg::Prepared statement(backfill::sample(sample, sample_rows));
-      as_script_raw([&] { statement.run({}, marked); });
+      as_script_raw([&] { statement.run({}, marked); }, relation);
       throw Undo();
     });
   } catch (const Undo&) {
@@ -298,7 +300,7 @@ void BackfillJob::plain_keys() {
   pg::set_local("bytea_output", "hex");
 }
 
-void BackfillJob::as_script_raw(const std::function<void()>& f) {
+void BackfillJob::as_script_raw(const std::function<void()>& f, unsigned table) {
   pg::SettingsFrame frame;
   enter_script();
   pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
@@ -306,14 +308,30 @@ void BackfillJob::as_script_raw(const std::function<void()>& f) {
   pg::set_local("plan_cache_mode", "force_generic_plan");
   pg::set_local("enable_tidscan", "on");
   pg::set_local("jit", "off");
-  pg::ScriptRights rights;
+  const unsigned owner = acting_owner(table != 0 ? table : record.relation_oid, run.role_name, run.run_id);
+  pg::fire_deferred();
+  pg::OwnerRights rights(owner);
   f();
 }
 
-void BackfillJob::as_script(const std::function<void()>& f) {
+void BackfillJob::as_script(const std::function<void()>& f, unsigned table) {
+  turn_errors([&] { as_script_raw(f, table); });
+}
+
+void BackfillJob::as_run(const std::function<void()>& f) {
+  turn_errors([&] {
+    pg::SettingsFrame frame;
+    enter_script();
+    pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
+    pg::ScriptRights rights;
+    f();
+  });
+}
+
+void BackfillJob::turn_errors(const std::function<void()>& f) {
   std::optional<pg::PgError> error;
   try {
-    as_script_raw(f);
+    f();
     return;
   } catch (const pg::PgError& e) {
     error = e;
@@ -338,8 +356,9 @@ std::optional<std::string> BackfillJob::image_of(const std::string& relation, co
   for (const std::string& value : values) given.emplace_back(pg::Value(value));
   if (values.empty()) given.emplace_back(pg::Value(row_id));
   std::vector<std::vector<std::string>> rows;
+  const unsigned table = values.empty() ? catalog::resolve_relation(relation) : 0;
   try {
-    pg::in_subtransaction([&] { as_script_raw([&] { row.run(given, rows); }); });
+    pg::in_subtransaction([&] { as_script_raw([&] { row.run(given, rows); }, table); });
   } catch (const pg::PgError&) {
     return std::nullopt;  // a type that has no JSON form: the row is named all the same
   }

@@ -2,8 +2,9 @@
 //
 // What: makes the job of a backfill step at the first start, finds it again at every later one, and runs its texts the
 // way the script would run them. Invariants: the end of the work (blocks, greatest key) is fixed when the job is made;
-// texts of users run under the script's search_path and settings and without any right to change roles; a job that
-// came from another database looks its tables up anew. Locks: none of its own. Memory: plain values.
+// texts of users run under the script's search_path and settings, as the owner of their table (owner_rights.hpp) and
+// without any right to change roles; a job that came from another database looks its tables up anew. Locks: ACCESS
+// SHARE on the table of a text. Memory: plain values.
 #pragma once
 
 #include <functional>
@@ -30,8 +31,9 @@ class BackfillJob {
   void prepare();
   /// The same for a job that is not to be gone on with, or that another process leads.
   void prepare_again();
-  /// Runs texts of the user: `f` under the script's frame, errors turned into the step's.
-  void as_script(const std::function<void()>& f);
+  /// Runs texts of the user: `f` under the script's frame and with the rights of the owner of `table` (0: the job's),
+  /// errors turned into the step's. Errors: 42501 when the run's role may not act as the owner.
+  void as_script(const std::function<void()>& f, unsigned table = 0);
   /// Inside as_script: runs a changing statement and returns the number of rows; when rows are watched, refuses those
   /// that still meet the condition. Errors: 0A000.
   long long change(pg::Prepared& statement, const std::vector<pg::Parameter>& parameters);
@@ -42,7 +44,9 @@ class BackfillJob {
   /// the condition, the others are met once. False when there is no key to go by.
   bool switch_to_keys();
   /// The same with the server's own errors, for use in a subtransaction.
-  void as_script_raw(const std::function<void()>& f);
+  void as_script_raw(const std::function<void()>& f, unsigned table = 0);
+  /// As the run's own role, which owns what the run makes; errors turned into the step's.
+  void as_run(const std::function<void()>& f);
   /// Takes note of a row that fails; `key` or `row_id` says which. Errors: the row's own, naming it, when more rows
   /// fail than max_errors allows.
   void set_aside(const std::string& relation, const std::vector<std::string>& key, const std::string& row_id,
@@ -95,6 +99,7 @@ class BackfillJob {
   std::string column_types_;
   long long usual_size_ = 0;  ///< of batches, from one range to the next
   void enter_script();
+  void turn_errors(const std::function<void()>& f);
   std::optional<std::string> image_of(const std::string& relation, const std::vector<std::string>& key,
                                       const std::string& row_id);
 };

@@ -157,10 +157,12 @@ bool BlockWindows::batch() {
     lanes_.clear();
     window_end_ = std::min(end, job.next_block + std::min(job.batch_size, limit()));
     if (window_end_ > job.next_block) {
-      job_.as_script([&] {
-        job.rows_done += job_.change(*leaf_->whole, {pg::RowId{static_cast<std::uint32_t>(job.next_block), 0},
-                                                     pg::RowId{static_cast<std::uint32_t>(window_end_), 0}});
-      });
+      job_.as_script(
+          [&] {
+            job.rows_done += job_.change(*leaf_->whole, {pg::RowId{static_cast<std::uint32_t>(job.next_block), 0},
+                                                         pg::RowId{static_cast<std::uint32_t>(window_end_), 0}});
+          },
+          leaf_->oid);
     }
     return move_on(window_end_);
   }
@@ -183,10 +185,12 @@ bool BlockWindows::batch() {
 long long BlockWindows::change_carefully(long long from, long long to) {
   long long failed = 0;
   std::vector<pg::RowId> needing;
-  job_.as_script([&] {
-    leaf_->look->run({pg::RowId{static_cast<std::uint32_t>(from), 0}, pg::RowId{static_cast<std::uint32_t>(to), 0}},
-                     needing);
-  });
+  job_.as_script(
+      [&] {
+        leaf_->look->run({pg::RowId{static_cast<std::uint32_t>(from), 0}, pg::RowId{static_cast<std::uint32_t>(to), 0}},
+                         needing);
+      },
+      leaf_->oid);
   std::vector<pg::RowId> part;
   bisect(
       needing.size(),
@@ -194,10 +198,12 @@ long long BlockWindows::change_carefully(long long from, long long to) {
         part.assign(needing.begin() + static_cast<std::ptrdiff_t>(first),
                     needing.begin() + static_cast<std::ptrdiff_t>(last));
         long long changed = 0;
-        job_.as_script_raw([&] {
-          pg::run_statement("SET CONSTRAINTS ALL IMMEDIATE", false);
-          changed = job_.change(*leaf_->rows, {&part});
-        });
+        job_.as_script_raw(
+            [&] {
+              pg::run_statement("SET CONSTRAINTS ALL IMMEDIATE", false);
+              changed = job_.change(*leaf_->rows, {&part});
+            },
+            leaf_->oid);
         job_.record.rows_done += changed;
       },
       [&](std::size_t item, const pg::PgError& error) {
@@ -242,11 +248,13 @@ void BlockWindows::pass(Lane& lane) {
   catalog::JobRecord& job = job_.record;
   if (!lane.window) {
     std::vector<pg::RowId> needing;
-    job_.as_script([&] {
-      leaf_->look->run(
-          {pg::RowId{static_cast<std::uint32_t>(lane.from), 0}, pg::RowId{static_cast<std::uint32_t>(lane.to), 0}},
-          needing);
-    });
+    job_.as_script(
+        [&] {
+          leaf_->look->run(
+              {pg::RowId{static_cast<std::uint32_t>(lane.from), 0}, pg::RowId{static_cast<std::uint32_t>(lane.to), 0}},
+              needing);
+        },
+        leaf_->oid);
     lane.window = pg::make_window(std::move(needing));
   }
   if (lane.done()) return;
@@ -265,7 +273,7 @@ void BlockWindows::pass(Lane& lane) {
   learn(look, lane, plan.all);
   lane.stuck = look.chosen == 0 && look.waiting > 0 ? lane.stuck + 1 : 0;
   if (!ids_.empty()) {
-    job_.as_script([&] { job.rows_done += job_.change(*leaf_->rows, {&ids_}); });
+    job_.as_script([&] { job.rows_done += job_.change(*leaf_->rows, {&ids_}); }, leaf_->oid);
   }
 }
 

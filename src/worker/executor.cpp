@@ -15,6 +15,7 @@
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
+#include "pg/table_rights.hpp"
 #include "pg/watchdog.hpp"
 #include "worker/planning.hpp"
 #include "worker/transact.hpp"
@@ -312,6 +313,11 @@ void Executor::try_transaction(const StepRecord& step) {
     }
     run_step_statements(text_of(step), run_.lock_timeout_ms, "The step was rolled back; the steps before it are done.",
                         fmt::format("SELECT migration_resume({});", run_.run_id));
+    {
+      // At the commit, outside the script's frame, a deferred trigger could become the role that logged in.
+      pg::ScriptRights rights;
+      pg::fire_deferred();
+    }
     complete(step);
     pg::crash_point("step:before_commit", step.step);
   });

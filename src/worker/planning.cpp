@@ -13,6 +13,7 @@
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
 #include "plan/words.hpp"
+#include "worker/owner_rights.hpp"
 
 namespace migration {
 
@@ -81,9 +82,6 @@ std::string downgrade_script(const catalog::StoredRevision& r) {
 
 }  // namespace
 
-namespace {
-
-/// The path as a function can keep it: "$user" would be whoever writes a row, not who runs the script.
 std::string fixed_path(const std::string& script_path, const pg::Role& executor) {
   std::string out;
   for (const Word& word : words_of(script_path)) {
@@ -92,6 +90,8 @@ std::string fixed_path(const std::string& script_path, const pg::Role& executor)
   }
   return out;
 }
+
+namespace {
 
 /// What the planner has to know of a backfill's options.
 void read_options(Statement& s) {
@@ -159,6 +159,7 @@ PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>&
   };
   const PlanCursor follow = [&](std::size_t i) { at = i; };
   run.plan = make_plan(std::move(scripts), up, online, lookup, follow);
+  if (use == PlanUse::run) require_owner_rights(run.plan, executor);
   return run;
 }
 

@@ -48,6 +48,9 @@ void require_loss_consent(const PlannedRun& run, bool allowed);
 /// Sets search_path to what the script was registered under, pg_temp last.
 void apply_script_path(const std::string& script_path);
 
+/// The path as a function can keep it: "$user" would be whoever writes a row, not who runs the script.
+std::string fixed_path(const std::string& script_path, const pg::Role& executor);
+
 /// 'Running upgrade a, b -> m, message', as Alembic's log has it.
 std::string running_line(bool up, const PlannedRevision& r);
 

@@ -76,7 +76,7 @@ void FillProof::begin() {
   }
   pg::report(NOTICE, "00000", fmt::format("fill trigger {} is made again", trigger_),
              "It was disabled or dropped; the whole table is looked at once more at the end.");
-  job_.as_script([&] {
+  job_.as_run([&] {
     for (const std::string& text : fill_trigger_again(before->statements)) pg::run_statement(text, true);
   });
   catalog::set_before_image(job_.run.run_id, job_.step.step, {broken});
@@ -152,11 +152,13 @@ bool FillProof::look(const std::function<bool()>& go_on, std::string& found) {
         if (name.empty()) return;  // dropped, and its rows with it
         if (!query) query.emplace(backfill::block_rows(job_.target, name) + " LIMIT 1");
         std::vector<pg::RowId> ids;
-        job_.as_script([&] {
-          query->run({pg::RowId{static_cast<std::uint32_t>(block), 0},
-                      pg::RowId{static_cast<std::uint32_t>(std::min(block + scan_blocks, leaf.blocks)), 0}},
-                     ids);
-        });
+        job_.as_script(
+            [&] {
+              query->run({pg::RowId{static_cast<std::uint32_t>(block), 0},
+                          pg::RowId{static_cast<std::uint32_t>(std::min(block + scan_blocks, leaf.blocks)), 0}},
+                         ids);
+            },
+            leaf.oid);
         if (!ids.empty()) found = fmt::format("({},{}) of {}", ids[0].block, ids[0].offset, name);
       });
       if (!found.empty()) return true;
