@@ -74,11 +74,11 @@ void LastLook::change() {
   const std::size_t n = std::min(ids.size(), at_once_);
   const std::vector<pg::RowId> some(ids.end() - static_cast<std::ptrdiff_t>(n), ids.end());
   if (job_.watched) {
-    job_.as_script([&] { job_.record.rows_done += job_.change(*statement, {&some}); });
+    job_.as_script([&] { job_.record.rows_done += job_.change(*statement, {&some}); }, leaf);
     return;
   }
   std::vector<std::vector<std::string>> changed;
-  job_.as_script([&] { statement->run({&some}, changed); });
+  job_.as_script([&] { statement->run({&some}, changed); }, leaf);
   job_.record.rows_done += static_cast<long long>(changed.size());
   for (const auto& row : changed) {
     if (row[0].empty()) continue;
