@@ -159,7 +159,22 @@ constexpr Knob knobs[] = {{"action", false, Form::text, "'update', 'delete' or '
   return show_list(s.columns);
 }
 }
-, {"from", false, Form::text, "the text of a FROM list", "\"country c\"", SET{return set_text(s.from, t, 10000);
+, {"on_conflict", false, Form::text, "'error' or 'nothing'", "\"nothing\"",
+   SET{return set_word(s.on_conflict, t, {"error", "nothing"});
+}
+, SHOW {
+  return s.on_conflict;
+}
+}
+, {"on_conflict", false, Form::text, "'error' or 'nothing'", "\"nothing\"",
+   SET{return set_word(s.on_conflict, t, {"error", "nothing"});
+}
+, SHOW {
+  return s.on_conflict;
+}
+}
+, {"from", false, Form::text, "a table with or without an alias", "\"country AS k\"",
+   SET{return set_text(s.from, t, 10000);
 }
 , SHOW {
   return or_off(s.from);

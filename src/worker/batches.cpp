@@ -137,7 +137,7 @@ class Backfill {
   }
 
   void start_pace() {
-    pace_.emplace(job_.run, job_.step, job_.record.job_id, job_.record.relation_oid, job_.settings, worker_ == 0);
+    pace_.emplace(job_.run, job_.step, job_.record.job_id, job_.written_table(), job_.settings, worker_ == 0);
     asked_ms_ = -wish_interval_ms;
   }
 
