@@ -13,6 +13,7 @@
 #include "api/control.hpp"
 #include "api/schedule.hpp"
 #include "backfill/call_text.hpp"
+#include "backfill/knobs.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/leftovers.hpp"
 #include "catalog/other_table.hpp"
@@ -279,7 +280,12 @@ MIGRATION_FUNCTION(migration_backfill) {
                                      literal(relation)));
   }
   const OtherTable other = catalog::other_table(change);
-  if (change.copy) catalog::copy_target(change, example);
+  if (change.copy) {
+    catalog::copy_target(change, fmt::format("SELECT migration_backfill({}, NULL, NULL, {});", literal(relation),
+                                             literal(fmt::format("{{\"action\": \"copy\", \"into\": {}, \"columns\": "
+                                                                 "[\"id\"]}}",
+                                                                 backfill::quote(change.copy->into)))));
+  }
   const CursorDecision decision = choose_cursor(change, facts, settings.cursor, other);
   if (!settings.from.empty() && decision.choice == CursorChoice::none) refuse_lookup(change, other, example);
   catalog::schedule_run(run, settings, example);

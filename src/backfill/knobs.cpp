@@ -147,7 +147,8 @@ constexpr Knob knobs[] = {{"action", false, Form::text, "'update', 'delete' or '
   return s.action;
 }
 }  // namespace migration::backfill
-, {"into", false, Form::text, "the name of a table", "\"archive.item\"", SET{return set_text(s.into, t, 300);
+, {"into", false, Form::text, "the name of a table", "\"archive.item\"",
+   SET{return !trim(t).empty() && set_text(s.into, t, 300);
 }
 , SHOW {
   return or_off(s.into);
@@ -174,7 +175,7 @@ constexpr Knob knobs[] = {{"action", false, Form::text, "'update', 'delete' or '
 }
 }
 , {"from", false, Form::text, "a table with or without an alias", "\"country AS k\"",
-   SET{return set_text(s.from, t, 10000);
+   SET{return !trim(t).empty() && set_text(s.from, t, 10000);
 }
 , SHOW {
   return or_off(s.from);

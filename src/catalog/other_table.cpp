@@ -40,7 +40,8 @@ bool share_rows(unsigned a, unsigned b) {
 std::string writer_without_lookup(unsigned table, unsigned lookup) {
   Scope scope;
   Rows rows = pg::query(
-      "SELECT r.rolname FROM pg_catalog.pg_roles r WHERE (pg_catalog.has_any_column_privilege(r.oid, $1::oid, "
+      "SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' AND "
+      "(pg_catalog.has_any_column_privilege(r.oid, $1::oid, "
       "'INSERT, UPDATE')) AND NOT pg_catalog.has_table_privilege(r.oid, $2::oid, 'SELECT') ORDER BY 1 LIMIT 1",
       {sql_int(table), sql_int(lookup)});
   return rows.empty() ? std::string() : *rows[0][0];

@@ -227,6 +227,7 @@ void BlockWindows::careful_sweep() {
       if (leaf_->name.empty()) continue;
       failed += change_carefully(0, std::numeric_limits<std::uint32_t>::max() - 1);
     }
+    if (!job_.target.into.empty()) return;  // copied rows go on meeting the condition
     // Rows that writers moved between a look and the change that followed it are found here.
     job_.as_script([&] { count.run({}, rows); });
     if (std::stoll(rows.at(0).at(0)) <= failed) return;
