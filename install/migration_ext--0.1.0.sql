@@ -230,17 +230,19 @@ CREATE TABLE migration_ext.job (
     throttled_by text,
     throttled_at timestamptz,
     started_at timestamptz,
-    ended_at timestamptz
+    ended_at timestamptz,
+    into_oid oid NOT NULL DEFAULT 0,
+    into_columns text[] NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE migration_ext.job IS 'backfills';
 COMMENT ON COLUMN migration_ext.job.job_id IS 'id';
 COMMENT ON COLUMN migration_ext.job.run_id IS 'run';
 COMMENT ON COLUMN migration_ext.job.step IS 'step';
-COMMENT ON COLUMN migration_ext.job.action IS 'update or delete';
+COMMENT ON COLUMN migration_ext.job.action IS 'update, delete or copy';
 COMMENT ON COLUMN migration_ext.job.relation IS 'table, as written';
 COMMENT ON COLUMN migration_ext.job.alias IS 'alias in the texts';
 COMMENT ON COLUMN migration_ext.job.relation_oid IS 'table';
-COMMENT ON COLUMN migration_ext.job.assignments IS 'SET list';
+COMMENT ON COLUMN migration_ext.job.assignments IS 'SET list; of a copy, the select list';
 COMMENT ON COLUMN migration_ext.job.condition IS 'rows that need it; null = all';
 COMMENT ON COLUMN migration_ext.job.cursor_kind IS 'ctid (blocks) or keyset (unique key)';
 COMMENT ON COLUMN migration_ext.job.key_columns IS 'key of a keyset cursor';
@@ -273,6 +275,8 @@ COMMENT ON COLUMN migration_ext.job.throttled_by IS 'what holds it back now';
 COMMENT ON COLUMN migration_ext.job.throttled_at IS 'when throttled and throttled_by were last written; null when nothing holds it back';
 COMMENT ON COLUMN migration_ext.job.started_at IS 'first batch';
 COMMENT ON COLUMN migration_ext.job.ended_at IS 'last batch';
+COMMENT ON COLUMN migration_ext.job.into_oid IS 'of a copy: the table that receives the rows';
+COMMENT ON COLUMN migration_ext.job.into_columns IS 'of a copy: its columns';
 ALTER TABLE migration_ext.job ENABLE ROW LEVEL SECURITY;
 
 CREATE TABLE migration_ext.range (

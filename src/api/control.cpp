@@ -5,18 +5,24 @@
 // a wish takes effect when this transaction commits.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include "api/arguments.hpp"
 #include "api/control.hpp"
 #include "api/schedule.hpp"
+#include "backfill/call_text.hpp"
+#include "backfill/knobs.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/leftovers.hpp"
+#include "catalog/other_table.hpp"
 #include "catalog/runs.hpp"
 #include "catalog/schedule.hpp"
 #include "catalog/tuning.hpp"
 #include "pg/function.hpp"
 #include "pg/identity.hpp"
+#include "pg/json.hpp"
 #include "pg/lock.hpp"
 #include "pg/parse.hpp"
 #include "pg/process.hpp"
@@ -177,6 +183,53 @@ MIGRATION_FUNCTION(migration_resume) {
   return pg::text_result(fcinfo, "resuming");
 }
 
+namespace migration {
+
+namespace {
+
+std::string call_text(const std::string& relation, const std::string& assignments,
+                      const std::optional<std::string>& condition, const std::string& options) {
+  return fmt::format("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
+                     assignments.empty() ? "NULL" : literal(assignments), condition ? literal(*condition) : "NULL",
+                     literal(options));
+}
+
+/// Options with which a backfill is more than an UPDATE or DELETE of one table.
+constexpr const char* of_other_tables[] = {"from", "into", "columns", "on_conflict"};
+
+Statement only(std::vector<Statement> parsed, const std::string& form) {
+  if (parsed.size() == 1 && parsed[0].change && parsed[0].change->simple) return std::move(parsed[0]);
+  throw MigrationError(sqlstate::feature_not_supported, "a backfill takes one table, a SET list and one condition",
+                       "Sub-selects and several statements are not possible here, nor is FROM but as an option.", form);
+}
+
+/// The call as a script would have it; a plain UPDATE or DELETE as that, so that errors show where in it they are.
+Statement parse_call(const std::string& relation, const std::string& assignments,
+                     const std::optional<std::string>& condition, const std::string& options, const std::string& form) {
+  const auto action = pg::json_member(options, "action");
+  const bool other = (action && *action != "update" && *action != "delete") ||
+                     std::any_of(std::begin(of_other_tables), std::end(of_other_tables),
+                                 [&](const char* name) { return pg::json_member(options, name).has_value(); });
+  if (other)
+    return only(pg::parse_script(call_text(relation, assignments, condition, options), "backfill", form), form);
+  BackfillCall call;
+  call.relation = relation;
+  call.assignments = assignments;
+  // No parentheses of ours: the condition must be one expression by itself.
+  call.condition = condition;
+  const std::string text = backfill::text_to_parse(call);
+  Statement out = only(pg::parse_script(text, "backfill", form), form);
+  if (!out.change->from.empty()) return only({}, form);
+  out.text = text;
+  return out;
+}
+
+}  // namespace
+
+}  // namespace migration
+
+using namespace migration;
+
 /// migration_backfill(relation, assignments, condition, options) -> bigint: the run, which starts when this transaction
 /// commits, when the runs before it are done, or when its options say. Errors: 22004, 22023 (options), 42601 with the
 /// texts' own position, 0A000 (sub-selects, several tables), 42P01.
@@ -192,16 +245,8 @@ MIGRATION_FUNCTION(migration_backfill) {
   const std::string assignments = pg::text_argument(fcinfo, 1).value_or("");
   const auto condition = pg::text_argument(fcinfo, 2);
   const std::string options = json_argument(fcinfo, 3);
-  const bool deletes = assignments.empty();
-  std::string sql =
-      deletes ? fmt::format("DELETE FROM {}\n", relation) : fmt::format("UPDATE {} SET {}\n", relation, assignments);
-  // No parentheses of ours: the condition must be one expression by itself.
-  if (condition) sql += fmt::format("WHERE {}\n", *condition);
-  std::vector<Statement> parsed = pg::parse_script(sql, "backfill", form);
-  if (parsed.size() != 1 || !parsed[0].change || !parsed[0].change->simple) {
-    throw MigrationError(sqlstate::feature_not_supported, "a backfill takes one table, a SET list and one condition",
-                         "Sub-selects, FROM and several statements are not possible here.", form);
-  }
+  const Statement asked = parse_call(relation, assignments, condition, options, form);
+  const RowChange& change = *asked.change;
   const RelationFacts facts = catalog::relation_facts(relation);
   if (facts.kind != 'r' && facts.kind != 'p') {
     throw MigrationError("42809", fmt::format("{} is not a table", relation),
@@ -229,16 +274,22 @@ MIGRATION_FUNCTION(migration_backfill) {
   run.batch_target_ms = s.batch_target_ms;
   const std::string example =
       fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(relation));
-  backfill::Settings settings = read_options(Pace::base_of(run), relation, options, deletes);
-  catalog::schedule_run(run, settings, example);
-  // With options it is kept as a script would have it, the options as they were understood here.
-  if (options != "{}") {
-    sql = fmt::format("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
-                      deletes ? "NULL" : literal(assignments), condition ? literal(*condition) : "NULL",
-                      literal(backfill::to_json(settings, catalog::json_entries(options))));
+  backfill::Settings settings = read_options(Pace::base_of(run), relation, options, assignments.empty());
+  const OtherTable other = catalog::other_table(change);
+  if (change.copy) {
+    catalog::copy_target(change, fmt::format("SELECT migration_backfill({}, NULL, NULL, {});", literal(relation),
+                                             literal(fmt::format("{{\"action\": \"copy\", \"into\": {}, \"columns\": "
+                                                                 "[\"id\"]}}",
+                                                                 backfill::quote(change.copy->into)))));
   }
-  const CursorDecision decision = choose_cursor(*parsed[0].change, facts, settings.cursor);
+  const CursorDecision decision = choose_cursor(change, facts, settings.cursor, other);
+  if (!settings.from.empty() && decision.choice == CursorChoice::none) refuse_lookup(change, other, example);
   require_owner_rights(PG_GETARG_OID(0), decision.choice == CursorChoice::ctid, role, "");
+  catalog::schedule_run(run, settings, example);
+  std::string sql = asked.text;
+  // With options it is kept as a script would have it, the options as they were understood here.
+  if (options != "{}")
+    sql = call_text(relation, assignments, condition, to_json(settings, catalog::json_entries(options)));
   const std::string plain = fmt::format(
       "SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');", literal(relation));
   catalog::insert_run(run, standalone_steps(sql, settings, pg::get_setting("search_path"), role, plain));

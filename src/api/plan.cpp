@@ -13,7 +13,9 @@
 #include <unordered_map>
 
 #include "api/projection.hpp"
+#include "backfill/call_text.hpp"
 #include "catalog/facts.hpp"
+#include "catalog/other_table.hpp"
 #include "catalog/revisions.hpp"
 #include "pg/function.hpp"
 #include "pg/identity.hpp"
@@ -159,9 +161,10 @@ std::string script_of(const PlannedRun& run) {
     if (inside) out += "BEGIN;\n";
     for (const PlannedStatement& p : step.statements) {
       if (p.statement.kind == StatementKind::backfill_call) {
-        const BackfillCall& call = *p.statement.backfill;
-        out += fmt::format("UPDATE {} SET {}\n", call.relation, call.assignments);
-        if (call.condition) out += fmt::format("WHERE ({}\n)", *call.condition);
+        pg::SettingsFrame frame;
+        apply_script_path(r.stored.script_path);
+        const std::string text = backfill::one_statement(p.statement, catalog::columns_by_name(p.statement));
+        out += text + (text.ends_with('\n') ? "" : "\n");
         out += ";\n";
       } else {
         out += (needs_plain_form(p.statement, r) ? pg::without_concurrently(p.statement.text) : p.statement.text) +
@@ -237,6 +240,7 @@ MIGRATION_FUNCTION(migration_plan) {
       proofs.end(s);
       std::string relation = s.relation.empty() ? lock.relation : s.relation;
       if (s.backfill) relation = s.backfill->relation;
+      const bool copies = s.change && s.change->copy;
       pg::Value rows, bytes;
       if (!relation.empty()) {
         auto [it, fresh] = facts.try_emplace(stored.script_path + "\n" + relation);
@@ -257,7 +261,8 @@ MIGRATION_FUNCTION(migration_plan) {
       row.emplace_back(direction);
       row.emplace_back(to_text(step.kind));
       row.emplace_back(std::move(text));
-      row.emplace_back(or_null(relation));
+      // The lock is on the table that a copy goes to; the rows are those of the other.
+      row.emplace_back(or_null(copies ? s.change->copy->into : relation));
       row.emplace_back(or_null(lock.mode));
       row.emplace_back(blocks_of(lock.mode));
       row.emplace_back(pg::sql_bool(rewrites));

@@ -8,11 +8,12 @@
 #include "backfill/passes.hpp"
 #include "backfill/projection.hpp"
 #include "backfill/settings.hpp"
+#include "backfill/units.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/jobs.hpp"
+#include "catalog/other_table.hpp"
 #include "catalog/tuning.hpp"
 #include "pg/heap_pages.hpp"
-#include "pg/parse.hpp"
 
 namespace migration {
 
@@ -22,12 +23,16 @@ constexpr long long short_table_blocks = 16, block_bytes = 8192;
 /// Correlation from which rows that are neighbours in the key are taken to be neighbours on pages.
 constexpr double key_in_order = 0.9;
 
-std::optional<RowChange> change_of(const Statement& s) {
-  if (s.change || !s.backfill) return s.change;
-  std::string sql = fmt::format("UPDATE {} SET {}\n", s.backfill->relation, s.backfill->assignments);
-  if (s.backfill->condition) sql += fmt::format("WHERE (\n{}\n)", *s.backfill->condition);
-  std::vector<Statement> parsed = pg::parse_script(sql, "backfill");
-  return parsed.size() == 1 ? parsed[0].change : std::nullopt;
+/// A copy makes the table grow that it goes to, by what is read at most.
+std::string size_of_copy(const RowChange& change) {
+  const unsigned source = catalog::resolve_relation(change.relation);
+  const unsigned into = catalog::resolve_relation(change.copy->into);
+  if (source == 0 || into == 0) return {};
+  long long blocks = 0;
+  for (const catalog::Leaf& leaf : catalog::leaves_of(source)) blocks += leaf.blocks;
+  if (blocks < short_table_blocks) return {};
+  return fmt::format("table {} grows by up to about {}, and its indexes by one entry for each row", change.copy->into,
+                     backfill::about_bytes(static_cast<double>(blocks * block_bytes)));
 }
 
 backfill::Settings settings_of(const Statement& s) {
@@ -42,7 +47,8 @@ backfill::Settings settings_of(const Statement& s) {
 }  // namespace
 
 std::string projected_size(const Statement& s, const RelationFacts& facts) {
-  const auto change = change_of(s);
+  const auto& change = s.change;
+  if (change && change->copy) return size_of_copy(*change);
   if (!change || change->set_columns.empty()) return {};
   const unsigned relation = catalog::resolve_relation(change->relation);
   if (relation == 0) return {};
@@ -55,7 +61,9 @@ std::string projected_size(const Statement& s, const RelationFacts& facts) {
   if (!shape.heap || shape.rows == 0) return {};
   const backfill::Settings settings = settings_of(s);
   backfill::TableShape table{shape.rows, shape.free_bytes, shape.row_bytes, columns.growth, 1, !shape.indexed};
-  const CursorChoice cursor = choose_cursor(*change, facts, settings.cursor).choice;
+  OtherTable other;
+  if (!change->from.empty()) other = catalog::other_table(*change);
+  const CursorChoice cursor = choose_cursor(*change, facts, settings.cursor, other).choice;
   // A key has passes where its rows lie in its order; the backfill looks at the rows, a plan asks the statistics.
   const bool in_passes =
       cursor == CursorChoice::ctid || (cursor == CursorChoice::keyset && !facts.key_columns.empty() &&

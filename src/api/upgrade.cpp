@@ -9,7 +9,9 @@
 #include <optional>
 
 #include "api/waiting.hpp"
+#include "backfill/call_text.hpp"
 #include "catalog/leftovers.hpp"
+#include "catalog/other_table.hpp"
 #include "catalog/runs.hpp"
 #include "pg/function.hpp"
 #include "pg/identity.hpp"
@@ -71,8 +73,9 @@ StepText text_of(const Step& step, const PlannedRevision& r, bool plain_forms) {
       continue;
     }
     if (plain_forms && s.kind == StatementKind::backfill_call) {
-      text.statements.push_back(fmt::format("UPDATE {} SET {}\n{}", s.backfill->relation, s.backfill->assignments,
-                                            s.backfill->condition ? "WHERE (" + *s.backfill->condition + "\n)" : ""));
+      pg::SettingsFrame frame;
+      apply_script_path(r.stored.script_path);
+      text.statements.push_back(backfill::one_statement(s, catalog::columns_by_name(s)));
       text.plain.push_back(false);
       continue;
     }

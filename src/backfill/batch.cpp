@@ -23,18 +23,29 @@ std::string name_of(const Target& t) {
   return t.alias.empty() ? t.relation : t.alias;
 }
 
-/// UPDATE/DELETE with `range` as the first condition; ONLY for a single leaf.
-std::string statement(const Target& t, const std::string& relation, bool only, const std::string& range) {
-  std::string sql = t.deletes ? "DELETE FROM " : "UPDATE ";
-  if (only) sql += "ONLY ";
-  sql += relation;
-  // Without an alias of its own the leaf is called what the texts call the table: its bare name.
-  if (!t.alias.empty()) sql += " AS " + t.alias;
-  if (!t.deletes) sql += " SET " + t.assignments + "\n";
+std::string where_of(const Target& t, const std::string& range) {
   std::string where = range;
   if (!t.condition.empty()) where += (where.empty() ? "(" : " AND (") + t.condition + "\n)";
-  if (!where.empty()) sql += " WHERE " + where;
-  return sql;
+  return where.empty() ? where : " WHERE " + where;
+}
+
+/// UPDATE/DELETE, or INSERT of what is read, with `range` as the first condition; ONLY for a single leaf.
+std::string statement(const Target& t, const std::string& relation, bool only, const std::string& range) {
+  // Without an alias of its own the leaf is called what the texts call the table: its bare name.
+  const std::string table = (only ? "ONLY " : "") + relation + (t.alias.empty() ? "" : " AS " + t.alias);
+  if (!t.into.empty()) {
+    return fmt::format("INSERT INTO {}\nSELECT {}\nFROM {}{}{}", t.into, t.assignments, table, where_of(t, range),
+                       t.keeps_present ? "\nON CONFLICT DO NOTHING" : "");
+  }
+  std::string sql = (t.deletes ? "DELETE FROM " : "UPDATE ") + table;
+  if (!t.deletes) sql += " SET " + t.assignments + "\n";
+  if (!t.from.empty()) sql += (t.deletes ? " USING " : " FROM ") + t.from + "\n";
+  return sql + where_of(t, range);
+}
+
+/// The table as a FROM list reads it, with the lookup table.
+std::string read_from(const Target& t, const std::string& relation) {
+  return relation + (t.alias.empty() ? "" : " AS " + t.alias) + (t.from.empty() ? "" : ",\n" + t.from + "\n");
 }
 
 /// The condition over each new row.
@@ -111,8 +122,7 @@ std::string block_batch(const Target& t, const std::string& leaf, bool again) {
 
 std::string block_rows(const Target& t, const std::string& leaf) {
   const std::string& name = leaf_name(t, leaf);
-  std::string sql = fmt::format("SELECT {}.ctid FROM ONLY {}{} WHERE {}", name, leaf,
-                                t.alias.empty() ? "" : " AS " + t.alias, block_range(name));
+  std::string sql = fmt::format("SELECT {}.ctid FROM ONLY {} WHERE {}", name, read_from(t, leaf), block_range(name));
   if (!t.condition.empty()) sql += " AND (" + t.condition + "\n)";
   return sql;
 }
@@ -232,27 +242,25 @@ std::string row_batch_telling(const Target& t, const std::string& leaf) {
 }
 
 std::string rows_needing(const Target& t, long long rows) {
-  std::string sql = fmt::format(
-      "SELECT {0}.tableoid::pg_catalog.text, {0}.ctid::pg_catalog.text, {0}.xmin::pg_catalog.text FROM {1}{2}",
-      name_of(t), t.relation, t.alias.empty() ? "" : " AS " + t.alias);
+  std::string sql =
+      fmt::format("SELECT {0}.tableoid::pg_catalog.text, {0}.ctid::pg_catalog.text, {0}.xmin::pg_catalog.text FROM {1}",
+                  name_of(t), read_from(t, t.relation));
   if (!t.condition.empty()) sql += " WHERE (" + t.condition + "\n)";
   return sql + fmt::format(" LIMIT {}", rows);
 }
 
 std::string count_needing(const Target& t) {
-  std::string sql = fmt::format("SELECT pg_catalog.count(*)::pg_catalog.text FROM {}{}", t.relation,
-                                t.alias.empty() ? "" : " AS " + t.alias);
+  std::string sql = "SELECT pg_catalog.count(*)::pg_catalog.text FROM " + read_from(t, t.relation);
   if (!t.condition.empty()) sql += " WHERE (" + t.condition + "\n)";
   return sql;
 }
 
 std::string sample(const Target& t, long long rows) {
   // A sub-select by ctid: rows of partitions may share one, which makes the sample larger, never wrong.
-  return statement(t, t.relation, false,
-                   fmt::format("{}.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT {}.ctid FROM {}{} WHERE ({}\n) LIMIT "
-                               "{}))",
-                               name_of(t), name_of(t), t.relation, t.alias.empty() ? "" : " AS " + t.alias, t.condition,
-                               rows)) +
+  return statement(
+             t, t.relation, false,
+             fmt::format("{}.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT {}.ctid FROM {} WHERE ({}\n) LIMIT {}))",
+                         name_of(t), name_of(t), read_from(t, t.relation), t.condition, rows)) +
          returning(t);
 }
 

@@ -21,10 +21,13 @@ using Key = std::vector<KeyColumn>;
 
 struct Target {
   bool deletes = false;
-  std::string relation;     ///< quoted, qualified
-  std::string alias;        ///< quoted; empty: none
-  std::string assignments;  ///< SET list; empty for DELETE
-  std::string condition;    ///< empty: all rows
+  std::string relation;        ///< quoted, qualified
+  std::string alias;           ///< quoted; empty: none
+  std::string assignments;     ///< SET list; empty for DELETE
+  std::string condition;       ///< empty: all rows
+  std::string from = {};       ///< FROM or USING list; empty: none
+  std::string into = {};       ///< rows are copied: what follows INSERT INTO; `assignments` is then the select list
+  bool keeps_present = false;  ///< a copied row that is there already stays as it is
 };
 
 /// UPDATE/DELETE ONLY `leaf` for row ids in [$1, $2), both tid.

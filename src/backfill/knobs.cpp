@@ -147,7 +147,8 @@ constexpr Knob knobs[] = {{"action", false, Form::text, "'update', 'delete' or '
   return s.action;
 }
 }  // namespace migration::backfill
-, {"into", false, Form::text, "the name of a table", "\"archive.item\"", SET{return set_text(s.into, t, 300);
+, {"into", false, Form::text, "the name of a table", "\"archive.item\"",
+   SET{return !trim(t).empty() && set_text(s.into, t, 300);
 }
 , SHOW {
   return or_off(s.into);
@@ -159,7 +160,22 @@ constexpr Knob knobs[] = {{"action", false, Form::text, "'update', 'delete' or '
   return show_list(s.columns);
 }
 }
-, {"from", false, Form::text, "the text of a FROM list", "\"country c\"", SET{return set_text(s.from, t, 10000);
+, {"on_conflict", false, Form::text, "'error' or 'nothing'", "\"nothing\"",
+   SET{return set_word(s.on_conflict, t, {"error", "nothing"});
+}
+, SHOW {
+  return s.on_conflict;
+}
+}
+, {"on_conflict", false, Form::text, "'error' or 'nothing'", "\"nothing\"",
+   SET{return set_word(s.on_conflict, t, {"error", "nothing"});
+}
+, SHOW {
+  return s.on_conflict;
+}
+}
+, {"from", false, Form::text, "a table with or without an alias", "\"country AS k\"",
+   SET{return !trim(t).empty() && set_text(s.from, t, 10000);
 }
 , SHOW {
   return or_off(s.from);

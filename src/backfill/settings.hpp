@@ -20,15 +20,16 @@ namespace migration::backfill {
 
 struct Settings {
   // ---- what is done: fixed when the backfill is made ----
-  std::string action = "update";     ///< update, delete, copy
-  std::string into;                  ///< copy: table that receives the rows
-  std::vector<std::string> columns;  ///< copy: its columns
-  std::string from;                  ///< FROM of an update: a lookup table with its join
-  std::string cursor = "auto";       ///< auto, ctid, keyset
-  std::vector<std::string> key;      ///< columns of the keyset; empty: chosen
-  std::string trigger = "auto";      ///< fill trigger: auto (where later steps need it), on, off
-  std::string verify = "off";        ///< proof at the end: off, constraint, scan
-  std::vector<long long> after;      ///< runs that must have succeeded before it starts
+  std::string action = "update";      ///< update, delete, copy
+  std::string into;                   ///< copy: table that receives the rows
+  std::vector<std::string> columns;   ///< copy: its columns
+  std::string on_conflict = "error";  ///< copy: error (the row fails), nothing (what is there stays)
+  std::string from;                   ///< FROM of an update, USING of a delete: a lookup table
+  std::string cursor = "auto";        ///< auto, ctid, keyset
+  std::vector<std::string> key;       ///< columns of the keyset; empty: chosen
+  std::string trigger = "auto";       ///< fill trigger: auto (where later steps need it), on, off
+  std::string verify = "off";         ///< proof at the end: off, constraint, scan
+  std::vector<long long> after;       ///< runs that must have succeeded before it starts
 
   // ---- how it is done: may change at any time, obeyed from the next batch on ----
   /// 200 ms: short enough that a writer who meets a locked row hardly notices, long enough that commits cost nothing.

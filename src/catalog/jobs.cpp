@@ -35,16 +35,18 @@ long long insert_job(const JobRecord& j) {
   Rows rows = pg::query(
       "INSERT INTO migration_ext.job (run_id, step, action, relation, alias, relation_oid, assignments, condition, "
       "cursor_kind, key_columns, leaves, leaf_blocks, leaf_files, leaf, next_block, next_key, end_key, batch_size, "
-      "batches, rows_done, rows_seen, rows_total, blocks_done, blocks_total, owner_epoch, state, busy, started_at) "
+      "batches, rows_done, rows_seen, rows_total, blocks_done, blocks_total, owner_epoch, state, busy, started_at, "
+      "into_oid, into_columns) "
       "VALUES "
       "($1::bigint, $2::integer, $3, $4, $5, $6::oid, $7, $8, $9, $10::text[], $11::oid[], $12::bigint[], $13::oid[], "
       "1, "
       "0, NULL, $14::text[], $15::bigint, 0, 0, 0, $16::bigint, 0, $17::bigint, 0, 'pending', interval '0', "
-      "pg_catalog.clock_timestamp()) RETURNING job_id",
+      "pg_catalog.clock_timestamp(), $18::oid, $19::text[]) RETURNING job_id",
       {sql_int(j.run_id), sql_int(j.step), j.action, j.relation, j.alias, sql_int(j.relation_oid), j.assignments,
        j.condition.empty() ? Value() : Value(j.condition), j.cursor_kind, sql_array(j.key_columns),
        number_array(j.leaves), number_array(j.leaf_blocks), number_array(j.leaf_files), sql_array(j.end_key),
-       sql_int(j.batch_size), sql_int(j.rows_total), sql_int(j.blocks_total)});
+       sql_int(j.batch_size), sql_int(j.rows_total), sql_int(j.blocks_total), sql_int(j.into_oid),
+       sql_array(j.into_columns)});
   return pg::to_integer(rows.at(0).at(0));
 }
 
@@ -55,7 +57,7 @@ std::optional<JobRecord> load_job(long long job_id) {
       "key_columns, leaves, leaf_blocks, leaf_files, leaf, next_block, next_key, end_key, batch_size, batches, "
       "rows_done, "
       "rows_seen, rows_total, blocks_done, blocks_total, state, wal_bytes, rows_hot, quarantined, window_key, passes, "
-      "pass FROM "
+      "pass, into_oid, into_columns FROM "
       "migration_ext.job "
       "WHERE job_id = $1::bigint",
       {sql_int(job_id)});
@@ -94,6 +96,8 @@ std::optional<JobRecord> load_job(long long job_id) {
   j.window_key = pg::parse_array(r[29]);
   j.passes = static_cast<int>(pg::to_integer(r[30]));
   j.pass = static_cast<int>(pg::to_integer(r[31]));
+  j.into_oid = static_cast<unsigned>(pg::to_integer(r[32]));
+  j.into_columns = pg::parse_array(r[33]);
   return j;
 }
 
@@ -116,6 +120,12 @@ void use_keys(const JobRecord& j) {
       "NULL, leaf = 1, next_block = 0, window_key = NULL, passes = 0, pass = 0, batch_size = $4::bigint WHERE job_id = "
       "$1::bigint",
       {sql_int(j.job_id), sql_array(j.key_columns), sql_array(j.end_key), sql_int(j.batch_size)});
+}
+
+void replace_into(const JobRecord& j) {
+  Scope scope;
+  pg::query("UPDATE migration_ext.job SET into_oid = $2::oid WHERE job_id = $1::bigint",
+            {sql_int(j.job_id), sql_int(j.into_oid)});
 }
 
 void claim_job(long long job_id, long long epoch) {

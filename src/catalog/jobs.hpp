@@ -32,6 +32,8 @@ struct JobRecord {
   long long rows_hot = 0;   ///< rows whose new version stayed on its page
   std::string state;
   long long quarantined = 0;  ///< rows set aside
+  unsigned into_oid = 0;      ///< of a copy: where the rows go
+  std::vector<std::string> into_columns;
 };
 
 long long insert_job(const JobRecord& job);
@@ -40,6 +42,8 @@ std::optional<JobRecord> load_job(long long job_id);
 void replace_tables(const JobRecord& job);
 /// Writes the cursor anew, as one by key.
 void use_keys(const JobRecord& job);
+/// Writes where a copy goes anew.
+void replace_into(const JobRecord& job);
 void claim_job(long long job_id, long long epoch);
 /// Moves the cursor. False when another owner has the job.
 bool advance_job(const JobRecord& job, long long epoch, double busy_ms);

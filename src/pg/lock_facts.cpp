@@ -239,9 +239,13 @@ void collect_locks(const Piece& piece, Statement& out) {
       add_query(locks, as<ViewStmt>(node)->query);
       break;
     case T_SelectStmt:
-      if (out.backfill)
+      if (out.backfill && out.change && out.change->copy) {
+        locks.add(out.backfill->relation, AccessShareLock);
+        locks.add(out.change->copy->into, RowExclusiveLock);
+      } else if (out.backfill) {
         locks.add(out.backfill->relation, RowExclusiveLock);
-      else
+        if (out.change && !out.change->lookup.empty()) locks.add(out.change->lookup, AccessShareLock);
+      } else
         add_query(locks, node);
       break;
     case T_InsertStmt:

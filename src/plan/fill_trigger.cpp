@@ -77,8 +77,9 @@ std::optional<Fill> fill_of(const Step& step) {
     fill.table = planned.table;
     fill.column = column;
     fill.change = &change;
-    const std::string hash = hash_of(step.revision + "\n" + fill.table + "\n" + change.alias + "\n" +
-                                     change.assignments + "\n" + change.condition);
+    const std::string hash =
+        hash_of(step.revision + "\n" + fill.table + "\n" + change.alias + "\n" + change.assignments + "\n" +
+                change.condition + (change.from.empty() ? "" : "\n" + change.from));
     fill.name = name_with(fill_prefix, column, hash);
     fill.verify = name_with(check_prefix, column, hash);
     fill.refusal = planned.no_trigger.empty() ? refusal_of(change) : planned.no_trigger;
@@ -125,6 +126,11 @@ std::string alias_of(const RowChange& change) {
   return change.alias.empty() ? last_part(change.relation) : change.alias;
 }
 
+/// The table that the fill looks values up in, as the trigger does: it meets one row at most.
+std::string lookup_of(const RowChange& change) {
+  return change.from.empty() ? std::string() : ", " + change.from;
+}
+
 std::string values_of(const RowChange& change, bool named) {
   std::string out;
   for (std::size_t i = 0; i < change.values.size(); ++i) {
@@ -144,10 +150,10 @@ std::string function_text(const Fill& fill, const Step& step) {
       "BEGIN\n"
       "  IF NEW.{} IS NULL THEN\n"
       "    SELECT {} INTO filled\n"
-      "    FROM (SELECT NEW.*) AS {}\n"
+      "    FROM (SELECT NEW.*) AS {}{}\n"
       "    WHERE ({});\n"
       "    IF FOUND THEN\n",
-      fill.column, values_of(change, true), alias_of(change), change.condition);
+      fill.column, values_of(change, true), alias_of(change), lookup_of(change), change.condition);
   for (std::size_t i = 0; i < change.set_columns.size(); ++i) {
     body += fmt::format("      NEW.{} := filled.v{};\n", change.set_columns[i], i + 1);
   }
@@ -177,12 +183,12 @@ PlannedStatement generated(StatementKind kind, std::string tag, std::string text
 
 std::vector<PlannedStatement> making(const Fill& fill, const Step& step) {
   std::vector<PlannedStatement> out;
-  out.push_back(
-      generated(StatementKind::select, "SELECT",
-                fmt::format("SELECT {}\nFROM (SELECT * FROM {} LIMIT 0) AS {}\nWHERE ({})",
-                            values_of(*fill.change, false), fill.table, alias_of(*fill.change), fill.change->condition),
-                fill.table, "AccessShareLock",
-                "reads nothing: what the trigger cannot mean fails here and not in the application"));
+  out.push_back(generated(
+      StatementKind::select, "SELECT",
+      fmt::format("SELECT {}\nFROM (SELECT * FROM {} LIMIT 0) AS {}{}\nWHERE ({})", values_of(*fill.change, false),
+                  fill.table, alias_of(*fill.change), lookup_of(*fill.change), fill.change->condition),
+      fill.table, "AccessShareLock",
+      "reads nothing: what the trigger cannot mean fails here and not in the application"));
   out.push_back(generated(StatementKind::create_object, "CREATE FUNCTION", function_text(fill, step), "", "",
                           "of the fill trigger; runs with the rights of the writer"));
   out.push_back(
@@ -272,10 +278,12 @@ class Reliance {
     const Statement& s = p.statement;
     if (s.kind == StatementKind::drop) {
       return std::any_of(s.dropped.begin(), s.dropped.end(), [&](const DroppedObject& o) {
-        return o.name == fill_.table || last_part(o.name) == last_part(fill_.table) || o.type == "SCHEMA" ||
-               o.type == "FUNCTION" || o.type == "TYPE";
+        return o.name == fill_.table || is_lookup(o.name) || last_part(o.name) == last_part(fill_.table) ||
+               o.type == "SCHEMA" || o.type == "FUNCTION" || o.type == "TYPE";
       });
     }
+    // The trigger reads the lookup table by name.
+    if (is_lookup(s.relation) && (s.kind == StatementKind::rename || s.kind == StatementKind::alter_table)) return true;
     if (p.table != fill_.table) return false;
     if (s.kind == StatementKind::rename) return true;
     std::string texts = fill_.change->condition + "\n" + fill_.change->assignments;
@@ -287,6 +295,10 @@ class Reliance {
   }
 
  private:
+  bool is_lookup(const std::string& name) const {
+    return !name.empty() && !fill_.change->lookup.empty() && last_part(name) == last_part(fill_.change->lookup);
+  }
+
   const Fill& fill_;
   std::set<std::string> constraints_;
 };
@@ -354,7 +366,7 @@ void add_fill_trigger(Plan& plan, std::size_t at) {
   const Reliance reliance(plan, *fill);
   const bool wanted = trigger == "on" || (trigger == "auto" && (verify != "off" || relied_on(plan, at, reliance)));
   const bool made = wanted && fill->refusal.empty();
-  const bool proven = verify == "constraint";
+  const bool proven = verify == "constraint" && fill->change->from.empty();
   if (wanted && !made) plan.steps[at].statements[0].note += "; no fill trigger: " + fill->refusal;
   if (!made && !proven) return;
   Statements makes, drops;

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "backfill/batch.hpp"
+#include "backfill/knobs.hpp"
 #include "plan/fill_trigger.hpp"
 #include "statement/error.hpp"
 
@@ -85,6 +86,33 @@ CursorDecision by_key(const RowChange& change, const RelationFacts& facts) {
   return {CursorChoice::keyset, "batches by key (" + keys + "), each row exactly once"};
 }
 
+/// Rows go to another table: by key of the one they come from. By blocks a row may be met twice.
+CursorDecision of_copy(const RowChange& change, const RelationFacts& facts, const std::string& wish,
+                       const OtherTable& other) {
+  if (!other.obstacle.empty()) return {CursorChoice::none, "runs as one statement: " + other.obstacle};
+  if (wish != "ctid" && !facts.key_columns.empty()) {
+    std::string keys;
+    for (const std::string& key : facts.key_columns) keys += (keys.empty() ? "" : ", ") + key;
+    return {CursorChoice::keyset, "copies by key (" + keys + "), each row exactly once"};
+  }
+  const RowCopy& copy = *change.copy;
+  const bool repeatable = copy.keeps_present && (other.repeatable || !other.known);
+  if (wish != "keyset" && repeatable) {
+    return {CursorChoice::ctid, "copies by blocks: a row that is there already stays"};
+  }
+  const std::string options =
+      fmt::format("{{\"action\": \"copy\", \"into\": {}, \"on_conflict\": \"nothing\"}}", backfill::quote(copy.into));
+  throw MigrationError(
+      sqlstate::feature_not_supported, fmt::format("rows of table {} cannot be copied in batches", change.relation),
+      wish != "ctid" && !copy.keeps_present
+          ? "It has no unique key of columns that are NOT NULL, so a row could be copied twice."
+          : fmt::format("By blocks a row may come twice: option \"on_conflict\": \"nothing\" is needed, and a unique "
+                        "key of {} among the columns that are copied unchanged.",
+                        copy.into),
+      fmt::format("SELECT migration_backfill({}, NULL, NULL, {});", backfill::literal(change.relation),
+                  backfill::literal(options)));
+}
+
 CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
   if (change.set_columns.empty()) return {CursorChoice::ctid, "batches by blocks"};
   // `c IS NULL` over an assigned c: a row met again is filled already, or gets the same value again.
@@ -102,13 +130,21 @@ CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
 
 }  // namespace
 
-CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish) {
+CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish,
+                             const OtherTable& other) {
   if (!change.simple || change.volatile_marks) {
     return {CursorChoice::none,
             "runs as one statement: it is more than one table, a list of assignments and a condition"};
   }
   if (facts.exists && facts.kind != 'r' && facts.kind != 'p') {
     return {CursorChoice::none, "runs as one statement: not a table"};
+  }
+  if (change.copy) return of_copy(change, facts, wish, other);
+  // A row is deleted once, however many rows of the other table it meets.
+  if (!change.from.empty() && !change.set_columns.empty() && !(other.known && other.obstacle.empty())) {
+    return {CursorChoice::none,
+            "runs as one statement: " +
+                (other.known ? other.obstacle : "lookup table " + change.lookup + " is not there yet")};
   }
   if (facts.statement_triggers) {
     return {CursorChoice::none, "runs as one statement: a statement trigger or a rule must see it whole"};
@@ -140,7 +176,8 @@ namespace {
 /// Builds the steps; remembers what the plan itself creates, because such relations have no users yet.
 class Planner {
  public:
-  Planner(bool up, bool online, const RelationLookup& lookup) : lookup_(lookup) {
+  Planner(bool up, bool online, const RelationLookup& lookup, const OtherLookup& other)
+      : lookup_(lookup), other_(other) {
     plan_.up = up;
     plan_.online = online;
   }
@@ -200,7 +237,10 @@ class Planner {
       const std::string relation = s.change ? s.change->relation : s.relation;
       const RelationFacts facts = relation.empty() || is_new(relation) ? RelationFacts() : lookup_(relation);
       planned.table = facts.name;
-      if (kind == StepKind::backfill && s.change) planned.no_trigger = fill_trigger_obstacle(*s.change, facts);
+      if (kind == StepKind::backfill && s.change) {
+        planned.no_trigger = fill_trigger_obstacle(*s.change, facts);
+        if (planned.no_trigger.empty()) planned.no_trigger = other_table(*s.change).no_trigger;
+      }
     }
     has_backfill_ = has_backfill_ || kind == StepKind::backfill;
     planned.statement = std::move(s);
@@ -208,6 +248,29 @@ class Planner {
                        plan_.steps.back().revision == revision;
     Step& step = joins ? plan_.steps.back() : open(revision, kind);
     step.statements.push_back(std::move(planned));
+  }
+
+  /// What is known of a second table; nothing when there is none, or when the plan makes it.
+  OtherTable other_table(const RowChange& change) const {
+    const std::string& name = change.copy ? change.copy->into : change.lookup;
+    return name.empty() || is_new(name) || !other_ ? OtherTable() : other_(change);
+  }
+
+  /// How the batches of a call go, for those forms that say more than "batches".
+  std::string note_of_call(const Statement& s) const {
+    if (!s.change || (!s.change->copy && s.change->from.empty())) return "batches";
+    const RelationFacts facts = is_new(s.change->relation) ? RelationFacts() : lookup_(s.change->relation);
+    if (!facts.exists) return "batches";
+    const OtherTable other = other_table(*s.change);
+    if (!s.change->copy && !s.change->set_columns.empty() && !other.obstacle.empty()) {
+      return "is refused: " + other.obstacle;
+    }
+    if (!s.change->copy && !s.change->set_columns.empty() && !other.known) return "batches";
+    try {
+      return choose_cursor(*s.change, facts, s.backfill->cursor, other).reason;
+    } catch (const MigrationError& e) {
+      return "is refused: " + e.message();
+    }
   }
 
   StepKind kind_of(const Statement& s, bool batches, std::string& note) const {
@@ -229,14 +292,14 @@ class Planner {
         note = "a transaction of its own: reads the table while writes go on";
         return StepKind::validate;
       case StatementKind::backfill_call:
-        note = "batches";
+        note = note_of_call(s);
         return StepKind::backfill;
       case StatementKind::update:
       case StatementKind::delete_: {
         if (!batches || !s.change || is_new(s.change->relation) || s.as_written) return StepKind::tx;
         const RelationFacts facts = lookup_(s.change->relation);
         if (!facts.exists) return StepKind::tx;
-        const CursorDecision decision = choose_cursor(*s.change, facts);
+        const CursorDecision decision = choose_cursor(*s.change, facts, "auto", other_table(*s.change));
         note = decision.reason;
         return decision.choice == CursorChoice::none ? StepKind::tx : StepKind::backfill;
       }
@@ -257,7 +320,8 @@ class Planner {
       case StatementKind::vacuum:
         return s.tag == "ANALYZE" ? "" : "left out: VACUUM cannot run inside a transaction";
       case StatementKind::backfill_call:
-        return "runs as one UPDATE";
+        if (s.change && s.change->copy) return "runs as one INSERT ... SELECT";
+        return s.change && s.change->set_columns.empty() ? "runs as one DELETE" : "runs as one UPDATE";
       default:
         return "";
     }
@@ -283,6 +347,7 @@ class Planner {
 
   Plan plan_;
   const RelationLookup& lookup_;
+  const OtherLookup& other_;
   std::unordered_set<std::string> created_;
   std::vector<std::string> settings_;
   std::string path_;
@@ -292,8 +357,8 @@ class Planner {
 }  // namespace
 
 Plan make_plan(std::vector<RevisionScript> scripts, bool up, bool online, const RelationLookup& lookup,
-               const PlanCursor& cursor) {
-  Planner planner(up, online, lookup);
+               const PlanCursor& cursor, const OtherLookup& other) {
+  Planner planner(up, online, lookup, other);
   for (std::size_t i = 0; i < scripts.size(); ++i) {
     if (cursor) cursor(i);
     planner.add(std::move(scripts[i]));

@@ -35,6 +35,14 @@ struct RelationFacts {
   long long rows = -1, bytes = -1;       ///< estimates; -1 unknown
   std::vector<std::string> key_columns;  ///< quoted; unique, not null, not deferrable; empty when there is none
 };
+/// What it asks about the second table of a change: one to look values up in, or one to copy rows to.
+struct OtherTable {
+  bool known = false;       ///< looked at; else it may be made by the plan itself
+  std::string obstacle;     ///< why there can be no batches
+  std::string no_trigger;   ///< of a lookup: why no fill trigger may read it
+  bool repeatable = false;  ///< of a copy: a row that comes a second time is known by a unique key
+};
+using OtherLookup = std::function<OtherTable(const RowChange& change)>;
 using RelationLookup = std::function<RelationFacts(const std::string& quoted_name)>;
 /// Told the index of the script that is being cut, before its names are looked up.
 using PlanCursor = std::function<void(std::size_t script)>;
@@ -75,7 +83,7 @@ struct Plan {
 
 /// `online` false: everything as written, in one transaction, CONCURRENTLY forms as plain forms.
 Plan make_plan(std::vector<RevisionScript> scripts, bool up, bool online, const RelationLookup& lookup,
-               const PlanCursor& cursor = {});
+               const PlanCursor& cursor = {}, const OtherLookup& other = {});
 
 /// What a lock mode keeps others from doing: 'nothing', 'writes', 'reads and writes'.
 const char* blocks_of(const std::string& lock_mode);
@@ -101,6 +109,7 @@ struct CursorDecision {
   bool to_prove = false;
 };
 /// `wish`: auto, ctid, keyset. Errors: 0A000 when the wish cannot be.
-CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish = "auto");
+CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish = "auto",
+                             const OtherTable& other = {});
 
 }  // namespace migration

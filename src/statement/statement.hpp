@@ -72,7 +72,15 @@ struct DroppedObject {
   std::string name;  ///< quoted
 };
 
-/// A single-table UPDATE or DELETE cut into its parts (texts are exact slices of the script).
+/// What a backfill that copies rows does with them; `RowChange::relation` is where they come from.
+struct RowCopy {
+  std::string into;                  ///< quoted, as written
+  std::vector<std::string> columns;  ///< quoted; empty: those that both tables have
+  std::string values;                ///< select list; empty: the columns
+  bool keeps_present = false;        ///< a row that is there already stays as it is
+};
+
+/// An UPDATE or DELETE of one table cut into its parts (texts are exact slices of the script).
 struct RowChange {
   std::string relation;                  ///< quoted, as written
   std::string alias;                     ///< quoted; empty when none
@@ -83,8 +91,12 @@ struct RowChange {
   std::vector<std::string> null_tests;   ///< columns c with a top-level conjunct `c IS NULL`
   bool reads_own = false;                ///< an assigned value depends on an assigned column: n = n + 1
   bool tests_own = false;                ///< the condition depends on an assigned column: c IS DISTINCT FROM lower(d)
-  bool simple = false;          ///< no FROM/USING, no WITH, no RETURNING, no sub-select, no ONLY: may run in batches
+  bool simple = false;          ///< no WITH, RETURNING, sub-select or ONLY, at most one other table: may run in batches
   bool volatile_marks = false;  ///< CURRENT OF, or anything else that batching would change
+  std::string from;             ///< text of FROM or USING; empty when there is none
+  std::string lookup;           ///< its one table, quoted, as written; empty when it is anything else
+  std::vector<std::string> conjuncts;  ///< with a lookup: what the condition ANDs together
+  std::optional<RowCopy> copy;         ///< rows are copied: a backfill with action copy
 };
 
 /// Arguments of SELECT migration_backfill(...) inside a script; constants only.
@@ -92,6 +104,8 @@ struct BackfillCall {
   std::string relation, assignments;
   std::optional<std::string> condition, options;
   std::string trigger = "auto", verify = "off";  ///< of the options; filled when a plan is made
+  std::string cursor = "auto";                   ///< the same
+  std::string from;                              ///< of the options: FROM list
 };
 
 struct Statement {

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "backfill/call_text.hpp"
 #include "catalog/facts.hpp"
+#include "catalog/other_table.hpp"
 #include "catalog/quarantine.hpp"
 #include "pg/lock.hpp"
 #include "pg/parse.hpp"
@@ -92,10 +94,12 @@ void BackfillJob::load() {
   pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
   std::vector<Statement> statements = parse_step(step);
   if (statements.size() != 1) throw MigrationError(sqlstate::data_corrupted, "a backfill step holds one statement");
-  const RowChange change = change_of(statements[0]);
+  change_ = change_of(statements[0]);
+  const RowChange& change = change_;
   settings = Pace::base_of(run);
   if (const auto& call = statements[0].backfill) {
     settings = read_options(settings, change.relation, call->options, call->assignments.empty());
+    lookup_wanted_ = !call->from.empty();
     // The schedule of a run has been obeyed before it started; whoever starts it by hand wants it now.
     if (run.direction == "backfill") settings.start_at.clear();
   }
@@ -108,12 +112,13 @@ void BackfillJob::load() {
   } else {
     create(change);
   }
-  target = backfill::Target{record.action == "delete", catalog::relation_name(record.relation_oid), record.alias,
-                            record.assignments, record.condition};
+  target.relation = catalog::relation_name(record.relation_oid);
   if (target.relation.empty()) refuse_gone();
+  if (change.copy) into_name_ = find_into(change);
+  retarget();
   // What blocks may meet twice is watched, unless a second time is harmless by its form.
   const bool harmless = !change.reads_own && fills_null(change);
-  watched = !whole && record.action != "delete" && record.cursor_kind == "ctid" && !harmless;
+  watched = !whole && record.action == "update" && record.cursor_kind == "ctid" && !harmless;
   sweeps_keys = !whole && record.cursor_kind == "keyset" && harmless;
   if (!record.key_columns.empty()) key = catalog::key_of(record.relation_oid, record.key_columns);
 }
@@ -125,10 +130,13 @@ void BackfillJob::refuse_gone() const {
 }
 
 void BackfillJob::hold_table() {
+  hold_into();
   {
     pg::SettingsFrame frame;
     pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
-    pg::take_locks({pg::LockTarget{record.relation_oid, pg::lock_mode_number("RowExclusiveLock"), target.relation}});
+    pg::take_locks(
+        {pg::LockTarget{record.relation_oid,
+                        pg::lock_mode_number(change_.copy ? "AccessShareLock" : "RowExclusiveLock"), target.relation}});
   }
   std::vector<std::string> columns = set_columns;
   for (const std::string& name : record.key_columns) columns.push_back(unquoted(name));
@@ -184,12 +192,14 @@ void BackfillJob::find_tables_again() {
 
 void BackfillJob::create(const RowChange& change) {
   RelationFacts facts;
+  OtherTable other;
   unsigned relation = 0;
   {
     pg::SettingsFrame frame;
     enter_script();
     relation = catalog::resolve_relation(change.relation);
     facts = catalog::relation_facts(change.relation);
+    if (relation != 0) other = catalog::other_table(change);
   }
   if (relation == 0) {
     throw MigrationError(sqlstate::undefined_table, fmt::format("table {} does not exist", change.relation), {},
@@ -204,7 +214,11 @@ void BackfillJob::create(const RowChange& change) {
     }
   }
   record.alias = change.alias.empty() ? bare_name(change.relation) : change.alias;
-  CursorDecision decision = choose_cursor(change, facts, settings.cursor);
+  if (change.copy) create_copy(change);
+  CursorDecision decision = choose_cursor(change, facts, settings.cursor, other);
+  if (lookup_wanted_ && decision.choice == CursorChoice::none) {
+    refuse_lookup(change, other, fmt::format("SELECT migration_cancel({});", run.run_id));
+  }
   if (decision.to_prove && !proven(relation, change)) {
     if (settings.cursor == "ctid") {
       throw MigrationError(sqlstate::feature_not_supported, "cursor ctid is not possible here",
@@ -214,13 +228,13 @@ void BackfillJob::create(const RowChange& change) {
     RowChange plain = change;
     plain.tests_own = false;
     plain.null_tests.clear();
-    decision = choose_cursor(plain, facts, settings.cursor);
+    decision = choose_cursor(plain, facts, settings.cursor, other);
   }
   record.run_id = run.run_id;
   record.step = step.step;
-  record.action = change.set_columns.empty() ? "delete" : "update";
+  if (!change.copy) record.action = change.set_columns.empty() ? "delete" : "update";
   record.relation = change.relation;
-  record.assignments = change.assignments;
+  if (!change.copy) record.assignments = change.assignments;
   record.condition = change.condition;
   record.relation_oid = relation;
   record.cursor_kind = decision.choice == CursorChoice::keyset ? "keyset" : "ctid";
@@ -262,7 +276,9 @@ bool BackfillJob::switch_to_keys() {
   RowChange plain = change_of(parse_step(step)[0]);
   plain.tests_own = false;
   plain.null_tests.clear();
-  if (choose_cursor(plain, facts).choice != CursorChoice::keyset) return false;
+  OtherTable other;
+  other.known = true;  // the lookup was looked at when the job was made
+  if (choose_cursor(plain, facts, "auto", other).choice != CursorChoice::keyset) return false;
   use_keys(facts.key_columns);
   key = catalog::key_of(record.relation_oid, record.key_columns);
   watched = false;
@@ -275,8 +291,8 @@ bool BackfillJob::switch_to_keys() {
 
 /// Changes a few rows and takes that back: does none of them meet the condition any more?
 bool BackfillJob::proven(unsigned relation, const RowChange& change) {
-  const backfill::Target sample{false, catalog::relation_name(relation), record.alias, change.assignments,
-                                change.condition};
+  backfill::Target sample = backfill::target_of(change, catalog::relation_name(relation), "", {});
+  sample.alias = record.alias;
   struct Undo {};
   std::uint64_t marked = 1;
   try {

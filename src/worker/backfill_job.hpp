@@ -43,6 +43,8 @@ class BackfillJob {
   /// After met_again, in a transaction of its own: goes on by key, from the start: rows changed so far no longer meet
   /// the condition, the others are met once. False when there is no key to go by.
   bool switch_to_keys();
+  /// The table whose rows are made or changed.
+  unsigned written_table() const { return record.into_oid != 0 ? record.into_oid : record.relation_oid; }
   /// The same with the server's own errors, for use in a subtransaction.
   void as_script_raw(const std::function<void()>& f, unsigned table = 0);
   /// As the run's own role, which owns what the run makes; errors turned into the step's.
@@ -96,6 +98,16 @@ class BackfillJob {
   void find_tables_again();
   void load();
   void refuse_gone() const;
+  // ---- rows are copied (backfill_copy.cpp) ----
+  void create_copy(const RowChange& change);
+  std::string find_into(const RowChange& change);
+  void hold_into();
+  void retarget();
+  [[noreturn]] void refuse_into_gone(const std::string& name) const;
+  RowChange change_;            ///< what the step says
+  bool lookup_wanted_ = false;  ///< by option: as one statement is no answer
+  std::string into_name_, into_types_, into_files_;
+
   std::string column_types_;
   long long usual_size_ = 0;  ///< of batches, from one range to the next
   void enter_script();

@@ -14,16 +14,46 @@ namespace migration {
 
 namespace {
 
-/// Deleting rows because an argument was forgotten would be a pity.
-void require_action(const backfill::Settings& settings, const std::string& table, bool deletes) {
-  const std::string form =
+/// Options that mean nothing, or something else than was meant, with this action.
+void require_action(const backfill::Settings& settings, const std::string& table, bool no_assignments) {
+  const std::string purge =
       fmt::format("SELECT migration_backfill({}, NULL, 'c IS NULL', '{{\"action\": \"delete\"}}');", table);
-  if (deletes && settings.action != "delete") {
-    throw MigrationError(sqlstate::null_not_allowed, "argument \"assignments\" must not be null",
-                         "Only option \"action\": \"delete\" does without.", form);
+  const std::string copy = fmt::format(
+      "SELECT migration_backfill({}, NULL, 'c > 0', '{{\"action\": \"copy\", \"into\": \"target\"}}');", table);
+  if (settings.action == "copy") {
+    if (settings.into.empty()) {
+      throw MigrationError(sqlstate::invalid_parameter, "option \"into\" names the table to copy to", {}, copy);
+    }
+    if (!no_assignments && settings.columns.empty()) {
+      throw MigrationError(sqlstate::invalid_parameter, "option \"columns\" says where the values go",
+                           "Without values, columns are copied by their names.", copy);
+    }
+    if (!settings.from.empty() || settings.trigger == "on" || settings.verify != "off") {
+      throw MigrationError(sqlstate::feature_not_supported,
+                           "options \"from\", \"trigger\" and \"verify\" are not for copying",
+                           "A copy reads one table; its condition says which rows.", copy);
+    }
+    return;
   }
-  if (!deletes && settings.action == "delete") {
-    throw MigrationError(sqlstate::invalid_parameter, "a backfill that deletes rows takes no assignments", {}, form);
+  // Deleting rows because an argument was forgotten would be a pity.
+  if (no_assignments && settings.action != "delete") {
+    throw MigrationError(sqlstate::null_not_allowed, "argument \"assignments\" must not be null",
+                         "Only option \"action\": \"delete\" does without.", purge);
+  }
+  if (!no_assignments && settings.action == "delete") {
+    throw MigrationError(sqlstate::invalid_parameter, "a backfill that deletes rows takes no assignments", {}, purge);
+  }
+  if (!settings.into.empty() || !settings.columns.empty() || settings.on_conflict != "error") {
+    throw MigrationError(sqlstate::invalid_parameter,
+                         "options \"into\", \"columns\" and \"on_conflict\" are for \"action\": \"copy\"", {}, copy);
+  }
+  if (!settings.from.empty() && settings.verify == "constraint") {
+    throw MigrationError(
+        sqlstate::feature_not_supported, "a constraint cannot look at another table",
+        "With option \"from\" the proof is a scan.",
+        fmt::format("SELECT migration_backfill({}, 'c = k.c', 'k.id = k_id AND c IS NULL', '{{\"from\": \"k\", "
+                    "\"verify\": \"scan\"}}');",
+                    table));
   }
 }
 
@@ -41,15 +71,16 @@ backfill::Settings read_options(const backfill::Settings& base, const std::strin
   backfill::apply(settings, base, catalog::json_entries(*options), backfill::Use::create, form);
   catalog::check_with_server(settings, form);
   if (!settings.check.empty()) require_one_expression(settings.check, form);
-  if (settings.action == "copy" || !settings.from.empty()) {
-    throw MigrationError(sqlstate::feature_not_supported,
-                         settings.action == "copy" ? "a backfill cannot copy rows to another table"
-                                                   : "a backfill cannot join another table",
-                         "It changes rows of one table. A function can look values up.",
-                         fmt::format("SELECT migration_backfill({}, 'c = lookup(d)', 'c IS NULL');", table));
-  }
   require_action(settings, table, deletes);
   return settings;
+}
+
+void refuse_lookup(const RowChange& change, const OtherTable& other, const std::string& hint) {
+  throw MigrationError(sqlstate::feature_not_supported,
+                       fmt::format("a backfill cannot look values up in {} by batches", change.lookup),
+                       other.obstacle.empty() ? "The table, or the columns that the condition equates, are not there."
+                                              : other.obstacle + ".",
+                       hint);
 }
 
 void check_options(const std::vector<Statement>& statements) {

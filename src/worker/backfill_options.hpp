@@ -9,6 +9,7 @@
 #include <string>
 
 #include "backfill/settings.hpp"
+#include "plan/plan.hpp"
 #include "statement/statement.hpp"
 
 namespace migration {
@@ -17,6 +18,8 @@ namespace migration {
 /// for), 0A000 for what this version cannot do.
 backfill::Settings read_options(const backfill::Settings& base, const std::string& relation,
                                 const std::optional<std::string>& options, bool deletes);
+/// Errors: 0A000, saying why the lookup of a backfill cannot be cut into batches.
+[[noreturn]] void refuse_lookup(const RowChange& change, const OtherTable& other, const std::string& hint);
 /// Checks the options of a script's migration_backfill() calls.
 void check_options(const std::vector<Statement>& statements);
 

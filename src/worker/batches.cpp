@@ -137,7 +137,7 @@ class Backfill {
   }
 
   void start_pace() {
-    pace_.emplace(job_.run, job_.step, job_.record.job_id, job_.record.relation_oid, job_.settings, worker_ == 0);
+    pace_.emplace(job_.run, job_.step, job_.record.job_id, job_.written_table(), job_.settings, worker_ == 0);
     asked_ms_ = -wish_interval_ms;
   }
 
@@ -197,7 +197,10 @@ class Backfill {
   /// Changes what the application has moved out of the way of the batches. `end` runs in the transaction that has seen
   /// that nothing is left. False when told to stop.
   bool settle(const std::function<bool()>& go_on, const std::function<void()>& end) {
-    const LastLook::End outcome = LastLook(job_).settle(go_on, end);
+    // A copied row meets its condition for ever: it is the other table that knows it, in one statement.
+    const LastLook::End outcome = job_.target.into.empty()      ? LastLook(job_).settle(go_on, end)
+                                  : job_.record.quarantined > 0 ? LastLook::End::rows_fail
+                                                                : LastLook::End::rows_left;
     if (outcome == LastLook::End::stopped) return false;
     if (outcome == LastLook::End::none_left) return true;
     pg::in_transaction([&] {

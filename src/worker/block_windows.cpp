@@ -40,7 +40,7 @@ void BlockWindows::enter_leaf(std::size_t i) {
     leaf.whole = std::make_unique<pg::Prepared>(backfill::block_batch(job_.target, leaf.name, job_.watched));
     leaf.look = std::make_unique<pg::Prepared>(backfill::block_rows(job_.target, leaf.name));
     leaf.rows = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, leaf.name, job_.watched));
-    if (!job_.target.deletes) {
+    if (!job_.target.deletes && job_.target.into.empty()) {
       const pg::HeapShape shape = pg::heap_shape(leaf.oid, job_.set_columns);
       const bool can = shape.heap && !shape.indexed && job_.record.leaf_blocks[i] >= short_table_blocks;
       leaf.passes = can ? backfill::choose_passes(shape.rows, shape.rows, shape.free_bytes, shape.row_bytes) : 1;
@@ -233,6 +233,7 @@ void BlockWindows::careful_sweep() {
       if (leaf_->name.empty()) continue;
       failed += change_carefully(0, std::numeric_limits<std::uint32_t>::max() - 1);
     }
+    if (!job_.target.into.empty()) return;  // copied rows go on meeting the condition
     // Rows that writers moved between a look and the change that followed it are found here.
     job_.as_script([&] { count.run({}, rows); });
     if (std::stoll(rows.at(0).at(0)) <= failed) return;
@@ -319,7 +320,7 @@ void BlockWindows::measured(long long blocks) {
 }
 
 std::string BlockWindows::due_for_vacuum() {
-  if (!leaf_ || !lanes_.empty() || !leaves_left()) return {};
+  if (!leaf_ || !lanes_.empty() || !leaves_left() || !job_.target.into.empty()) return {};
   const catalog::JobRecord& job = job_.record;
   const long long blocks = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
   // Of several workers one vacuums, for what all of them have passed.

@@ -59,7 +59,7 @@ bool KeyPasses::lie_together(const std::vector<pg::Parameter>& window) {
 }
 
 int KeyPasses::choose(const std::vector<pg::Parameter>& window) {
-  if (off_ || job_.target.deletes || job_.settings.passes == 1) return 1;
+  if (off_ || job_.target.deletes || !job_.target.into.empty() || job_.settings.passes == 1) return 1;
   if (generation_ != job_.generation) look_at_table();
   const int wanted = job_.settings.passes > 0 && passes_ > 0 ? job_.settings.passes : passes_;
   if (wanted <= 1) return 1;

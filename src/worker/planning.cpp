@@ -8,6 +8,7 @@
 #include "backfill/settings.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/fill_facts.hpp"
+#include "catalog/other_table.hpp"
 #include "catalog/tuning.hpp"
 #include "pg/parse.hpp"
 #include "pg/settings.hpp"
@@ -98,7 +99,9 @@ void read_options(Statement& s) {
   if (!s.backfill || !s.backfill->options) return;
   backfill::Entries of_plan;
   for (auto& entry : catalog::json_entries(*s.backfill->options)) {
-    if (entry.first == "trigger" || entry.first == "verify") of_plan.push_back(std::move(entry));
+    if (entry.first == "trigger" || entry.first == "verify" || entry.first == "cursor") {
+      of_plan.push_back(std::move(entry));
+    }
   }
   backfill::Settings settings;
   backfill::apply(
@@ -106,6 +109,7 @@ void read_options(Statement& s) {
       fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(s.backfill->relation)));
   s.backfill->trigger = settings.trigger;
   s.backfill->verify = settings.verify;
+  s.backfill->cursor = settings.cursor;
 }
 
 PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>& path, bool up,
@@ -158,7 +162,12 @@ PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>&
     return it->second;
   };
   const PlanCursor follow = [&](std::size_t i) { at = i; };
-  run.plan = make_plan(std::move(scripts), up, online, lookup, follow);
+  const OtherLookup other = [&](const RowChange& change) {
+    pg::SettingsFrame frame;
+    apply_script_path(run.revisions[at].stored.script_path);
+    return catalog::other_table(change);
+  };
+  run.plan = make_plan(std::move(scripts), up, online, lookup, follow, other);
   if (use == PlanUse::run) require_owner_rights(run.plan, executor);
   return run;
 }

@@ -63,7 +63,7 @@ std::vector<catalog::StepRecord> standalone_steps(const std::string& sql, const 
     std::vector<RevisionScript> scripts(1);
     scripts[0].path = fixed_path(script_path, executor);
     scripts[0].statements = std::move(statements);
-    const Plan plan = make_plan(std::move(scripts), true, true, catalog::relation_facts);
+    const Plan plan = make_plan(std::move(scripts), true, true, catalog::relation_facts, {}, catalog::other_table);
     require_made(plan, settings, hint);
     for (const Step& step : plan.steps) {
       catalog::StepRecord& record = add(step.kind);

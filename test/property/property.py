@@ -66,7 +66,7 @@ class Scenario:
         self.seed = seed
         self.kind = draw_kind(rng, beyond)
         needs_key = liberties(self.kind)[4]
-        self.table = RandomTable(rng, rng.random() < (0.55 if needs_key is False else 0.85))
+        self.table = RandomTable(rng, rng.random() < (0.55 if needs_key is False else 0.85) or needs_key is True)
         self.fill = Fill(rng, self.kind)
         if self.kind == "not null":
             self.fill.as_revision = True
@@ -207,6 +207,8 @@ class Trial:
                 call(PREPARE)
                 for sql in s.table.statements(random.Random(s.table.seed)):
                     call(sql)
+                for sql in s.fill.more_tables(s.table):
+                    call(sql)
                 t = s.table.relation
                 call("CREATE TABLE property.journal (rid bigint, what text, base int, purge boolean);"
                      "CREATE INDEX ON property.journal (rid);"
@@ -254,7 +256,7 @@ class Trial:
                     session("SELECT migration_upgrade(%s, wait => false)", names)
                 else:
                     session("SELECT migration_backfill(%s, %s, %s, %s)", s.table.relation, s.fill.assignments(s.table, s.every),
-                            s.fill.condition(s.table), json.dumps({"workers": s.workers}))
+                            s.fill.condition(s.table), json.dumps({"workers": s.workers, **s.fill.options()}))
                 break
             except psycopg2.Error as error:
                 if s.kind == "trap" and error.pgcode in REFUSALS:

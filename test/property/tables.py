@@ -95,6 +95,10 @@ class RandomTable:
     def relation(self):
         return "property." + quoted(self.name)
 
+    def alias(self):
+        """What texts call the table."""
+        return quoted(self.name)
+
     def key_columns(self):
         return [name for name, _ in KEYS[self.key][0]] if self.key else []
 

@@ -1,0 +1,95 @@
+// The part of a backfill job that copies rows; see backfill_job.hpp.
+//
+// What: the table that receives the rows, found when the job is made and held with every batch. Why its columns are
+// kept in the ledger: a copy that is resumed goes on with those it has begun with, also where both tables have got
+// another of the same name. Invariants: rows and cursor commit together, as for any batch; when the table of the rows
+// copied so far is not the same any more, or emptied, that is an error and not a gap. Locks: RowExclusiveLock on it,
+// under lock_timeout, with the transaction of each batch.
+#include <fmt/format.h>
+
+#include "backfill/call_text.hpp"
+#include "catalog/facts.hpp"
+#include "catalog/other_table.hpp"
+#include "pg/lock.hpp"
+#include "pg/settings.hpp"
+#include "plan/words.hpp"
+#include "worker/backfill_job.hpp"
+
+namespace migration {
+
+void BackfillJob::create_copy(const RowChange& change) {
+  pg::SettingsFrame frame;
+  enter_script();
+  const catalog::CopyTarget target =
+      catalog::copy_target(change, fmt::format("SELECT migration_cancel({});", run.run_id));
+  record.into_oid = target.oid;
+  record.into_columns = target.columns;
+  record.action = "copy";
+  record.assignments = change.copy->values;
+}
+
+void BackfillJob::refuse_into_gone(const std::string& name) const {
+  throw MigrationError(sqlstate::undefined_table,
+                       fmt::format("table {}, into which backfill job {} copies, is gone", name, record.job_id),
+                       "It was dropped while the backfill was under way, and the rows copied so far with it.",
+                       fmt::format("SELECT migration_cancel({});", run.run_id));
+}
+
+std::string BackfillJob::find_into(const RowChange& change) {
+  if (record.into_oid == 0) {
+    // The job came from another database: the table is the one of that name here.
+    pg::SettingsFrame frame;
+    enter_script();
+    record.into_oid = catalog::resolve_relation(change.copy->into);
+    if (record.into_oid != 0 && record.job_id != 0) catalog::replace_into(record);
+  }
+  const std::string name = record.into_oid == 0 ? std::string() : catalog::relation_name(record.into_oid);
+  if (name.empty()) refuse_into_gone(change.copy->into);
+  return name;
+}
+
+void BackfillJob::hold_into() {
+  if (record.into_oid == 0) return;
+  {
+    pg::SettingsFrame frame;
+    pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
+    pg::take_locks({pg::LockTarget{record.into_oid, pg::lock_mode_number("RowExclusiveLock"), into_name_}});
+  }
+  std::vector<std::string> columns;
+  for (const std::string& column : record.into_columns) columns.push_back(unquoted(column));
+  const catalog::TableIdentity now = catalog::table_identity(record.into_oid, columns);
+  if (now.name.empty()) refuse_into_gone(into_name_);
+  std::string files;
+  for (const catalog::Leaf& leaf : catalog::leaves_of(record.into_oid)) {
+    files += fmt::format("{}:{} ", leaf.oid, leaf.file);
+  }
+  if (into_types_.empty()) into_types_ = now.column_types;
+  if (into_files_.empty()) into_files_ = files;
+  const std::string hint =
+      fmt::format("SELECT migration_resume({});\nSELECT migration_cancel({});", run.run_id, run.run_id);
+  if (now.column_types != into_types_) {
+    throw MigrationError(sqlstate::not_in_prerequisite_state,
+                         fmt::format("columns of table {} have changed while rows were being copied into it", now.name),
+                         fmt::format("It started with {}; now there is {}.", into_types_, now.column_types), hint);
+  }
+  if (files != into_files_) {
+    throw MigrationError(
+        sqlstate::not_in_prerequisite_state,
+        fmt::format("table {} was rewritten or truncated while rows were being copied into it", now.name),
+        "If it was truncated, the rows copied so far are gone: then cancel, and copy again. Resuming goes on behind "
+        "them.",
+        hint);
+  }
+  if (now.name == into_name_) return;
+  into_name_ = now.name;
+  retarget();
+  ++generation;
+}
+
+void BackfillJob::retarget() {
+  const std::string relation = target.relation;
+  target = backfill::target_of(change_, relation, into_name_, record.into_columns);
+  target.alias = record.alias;
+}
+
+}  // namespace migration
