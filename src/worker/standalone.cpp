@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "catalog/facts.hpp"
+#include "catalog/other_table.hpp"
 #include "pg/parse.hpp"
 #include "plan/fill_trigger.hpp"
 #include "plan/plan.hpp"
