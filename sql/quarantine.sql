@@ -80,7 +80,7 @@ SELECT migration_cancel(:run);
 SELECT migration_backfill('q', 'k = 1', NULL, '{"foo": 1}');
 SELECT migration_backfill('q', 'k = 1', NULL, '{"cursor": "ctid"}');
 SELECT migration_backfill('q', 'k = 1', NULL, '{"workers": "banana"}');
-SELECT migration_backfill('q', 'k = 1', NULL, '{"action": "copy", "into": "p"}');
+SELECT migration_backfill('q', 'k = 1', NULL, '{"into": "p"}');
 SELECT migration_register('o', 'options', NULL, $$SELECT migration_backfill('q', 'k = 1', NULL, '{"batch_target": -1}')$$);
 SELECT migration_backfill('q', NULL, 'k = 1');
 SELECT migration_backfill('q', 'k = 1', NULL, '{"action": "delete"}');

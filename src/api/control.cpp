@@ -283,7 +283,7 @@ MIGRATION_FUNCTION(migration_backfill) {
                                                                  backfill::quote(change.copy->into)))));
   }
   const CursorDecision decision = choose_cursor(change, facts, settings.cursor, other);
-  if (!settings.from.empty() && decision.choice == CursorChoice::none) refuse_lookup(change, other, example);
+  if (!change.from.empty() && !finds_one(change, other)) refuse_lookup(change, other, example);
   require_owner_rights(PG_GETARG_OID(0), decision.choice == CursorChoice::ctid, role, "");
   catalog::schedule_run(run, settings, example);
   std::string sql = asked.text;

@@ -163,9 +163,7 @@ std::string script_of(const PlannedRun& run) {
       if (p.statement.kind == StatementKind::backfill_call) {
         pg::SettingsFrame frame;
         apply_script_path(r.stored.script_path);
-        const std::string text = backfill::one_statement(p.statement, catalog::columns_by_name(p.statement));
-        out += text + (text.ends_with('\n') ? "" : "\n");
-        out += ";\n";
+        out += backfill::one_statement(p.statement, catalog::columns_by_name(p.statement)) + ";\n";
       } else {
         out += (needs_plain_form(p.statement, r) ? pg::without_concurrently(p.statement.text) : p.statement.text) +
                "\n;\n";

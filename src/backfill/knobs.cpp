@@ -167,13 +167,6 @@ constexpr Knob knobs[] = {{"action", false, Form::text, "'update', 'delete' or '
   return s.on_conflict;
 }
 }
-, {"on_conflict", false, Form::text, "'error' or 'nothing'", "\"nothing\"",
-   SET{return set_word(s.on_conflict, t, {"error", "nothing"});
-}
-, SHOW {
-  return s.on_conflict;
-}
-}
 , {"from", false, Form::text, "a table with or without an alias", "\"country AS k\"",
    SET{return !trim(t).empty() && set_text(s.from, t, 10000);
 }

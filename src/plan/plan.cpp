@@ -130,6 +130,10 @@ CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
 
 }  // namespace
 
+bool finds_one(const RowChange& change, const OtherTable& other) {
+  return change.set_columns.empty() || (other.known && other.obstacle.empty());
+}
+
 CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish,
                              const OtherTable& other) {
   if (!change.simple || change.volatile_marks) {
@@ -140,8 +144,7 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
     return {CursorChoice::none, "runs as one statement: not a table"};
   }
   if (change.copy) return of_copy(change, facts, wish, other);
-  // A row is deleted once, however many rows of the other table it meets.
-  if (!change.from.empty() && !change.set_columns.empty() && !(other.known && other.obstacle.empty())) {
+  if (!change.from.empty() && !finds_one(change, other)) {
     return {CursorChoice::none,
             "runs as one statement: " +
                 (other.known ? other.obstacle : "lookup table " + change.lookup + " is not there yet")};

@@ -108,6 +108,9 @@ struct CursorDecision {
   /// Blocks only if a changed row really meets the condition no more: shown on a sample, watched in every batch.
   bool to_prove = false;
 };
+/// Of a change with a lookup: may it go by batches, as far as that is concerned? A row is deleted once, however many
+/// rows of the other table it meets.
+bool finds_one(const RowChange& change, const OtherTable& other);
 /// `wish`: auto, ctid, keyset. Errors: 0A000 when the wish cannot be.
 CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish = "auto",
                              const OtherTable& other = {});

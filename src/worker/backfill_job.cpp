@@ -216,7 +216,7 @@ void BackfillJob::create(const RowChange& change) {
   record.alias = change.alias.empty() ? bare_name(change.relation) : change.alias;
   if (change.copy) create_copy(change);
   CursorDecision decision = choose_cursor(change, facts, settings.cursor, other);
-  if (lookup_wanted_ && decision.choice == CursorChoice::none) {
+  if (lookup_wanted_ && !finds_one(change, other)) {
     refuse_lookup(change, other, fmt::format("SELECT migration_cancel({});", run.run_id));
   }
   if (decision.to_prove && !proven(relation, change)) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "statement/error.hpp"
+
 using namespace migration;
 
 namespace {
@@ -178,4 +180,39 @@ TEST(Locks, TheStrongestCounts) {
   EXPECT_STREQ(blocks_of("AccessExclusiveLock"), "reads and writes");
   EXPECT_STREQ(blocks_of("ShareLock"), "writes");
   EXPECT_STREQ(blocks_of("ShareUpdateExclusiveLock"), "nothing");
+}
+
+TEST(Lookups, GoByBatchesOnlyWhenARowMeetsOneRowAtMost) {
+  RowChange change = *update("c", true).change;
+  change.from = "k";
+  change.lookup = "k";
+  OtherTable other;
+  EXPECT_EQ(choose_cursor(change, table_with_key(), "auto", other).choice, CursorChoice::none) << "nobody has looked";
+  other.known = true;
+  EXPECT_EQ(choose_cursor(change, table_with_key(), "auto", other).choice, CursorChoice::ctid);
+  other.obstacle = "several rows";
+  const CursorDecision refused = choose_cursor(change, table_with_key(), "auto", other);
+  EXPECT_EQ(refused.choice, CursorChoice::none);
+  EXPECT_EQ(refused.reason, "runs as one statement: several rows");
+  change.set_columns.clear();
+  EXPECT_EQ(choose_cursor(change, table_with_key(), "auto", other).choice, CursorChoice::ctid) << "DELETE ... USING";
+}
+
+TEST(Copies, GoByKeyAndByBlocksOnlyWhenARepeatIsKnown) {
+  RowChange change;
+  change.relation = "source";
+  change.simple = true;
+  change.copy.emplace().into = "target";
+  OtherTable other;
+  other.known = true;
+  EXPECT_EQ(choose_cursor(change, table_with_key(), "auto", other).choice, CursorChoice::keyset);
+  RelationFacts keyless = table_with_key();
+  keyless.key_columns.clear();
+  EXPECT_THROW(choose_cursor(change, keyless, "auto", other), MigrationError);
+  change.copy->keeps_present = true;
+  EXPECT_THROW(choose_cursor(change, keyless, "auto", other), MigrationError);
+  other.repeatable = true;
+  EXPECT_EQ(choose_cursor(change, keyless, "auto", other).choice, CursorChoice::ctid);
+  other.obstacle = "a trigger";
+  EXPECT_EQ(choose_cursor(change, table_with_key(), "auto", other).choice, CursorChoice::none);
 }
