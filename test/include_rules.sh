@@ -116,7 +116,7 @@ for my $file (@ARGV) {
     my $hint = $given[$short ? 2 : 3] // '';
     $hint =~ s/^fmt::format\(//;
     print "$file:$line: $given[1] has no hint\n" if $hint =~ /^(|\{\}|"")$/;
-    print "$file:$line: hint is no statement: $hint\n" if $hint =~ /^"/ && $hint !~ /^"(SELECT|CREATE|ALTER|SET|ROLLBACK)\b/;
+    print "$file:$line: hint is no statement: $hint\n" if $hint =~ /^"/ && $hint !~ /^"(SELECT|CREATE|ALTER|GRANT|SET|ROLLBACK)\b/;
   }
 }
 PERL

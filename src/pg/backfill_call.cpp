@@ -243,6 +243,10 @@ void describe_backfilled(const Piece& piece, Statement& out) {
   describe_row_change(pieces[0], update);
   if (update.change->condition.empty() == out.backfill->condition.has_value() || update.change->from != call.from)
     throw unfit("42601", "assignments of migration_backfill() contain a clause of their own", piece.first->start);
+  if (call.from.empty() && !update.change->simple)
+    throw unfit(sqlstate::feature_not_supported,
+                "migration_backfill() takes one table, a SET list and one condition, without sub-selects or RETURNING",
+                piece.first->start);
   // The slices end with a token, so a comment at the end cannot swallow what is put behind them.
   out.backfill->assignments = update.change->assignments;
   if (out.backfill->condition) out.backfill->condition = update.change->condition;
