@@ -96,6 +96,25 @@ SELECT migration_register('c', 'what is not there', 'b', $$SELECT migration_back
 SELECT kind, relation, note FROM migration_plan('c');
 SELECT migration_sql('c');
 SELECT migration_unregister('c');
+-- A copy acts as the owner of the table that it writes, who must be able to read the other.
+CREATE ROLE copy_owner;
+GRANT CREATE, USAGE ON SCHEMA public TO copy_owner;
+CREATE TABLE owned (id int PRIMARY KEY, by text);
+CREATE FUNCTION who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.by := current_user; RETURN NEW; END $$;
+CREATE TRIGGER who BEFORE INSERT ON owned FOR EACH ROW EXECUTE FUNCTION who();
+ALTER TABLE owned OWNER TO copy_owner;
+SELECT migration_backfill('payment', NULL, 'id < 100', '{"action": "copy", "into": "owned"}') AS run \gset
+SELECT state, message FROM pg_temp.ended(:run);
+SELECT migration_cancel(:run);
+GRANT SELECT ON payment TO copy_owner;
+SELECT migration_backfill('payment', NULL, 'id < 100', '{"action": "copy", "into": "owned"}') AS run \gset
+SELECT state, message FROM pg_temp.ended(:run);
+SELECT by, count(*) FROM owned GROUP BY by;
+REVOKE ALL ON payment FROM copy_owner;
+REVOKE ALL ON SCHEMA public FROM copy_owner;
+DROP TABLE owned;
+DROP FUNCTION who();
+DROP ROLE copy_owner;
 -- By blocks, with rows that fail.
 CREATE TABLE checked (id int PRIMARY KEY, note text CHECK (note <> 'k7'));
 SELECT migration_backfill('keyless', NULL, NULL, '{"action": "copy", "into": "checked", "on_conflict": "nothing", "max_errors": 2}') AS run \gset

@@ -284,7 +284,11 @@ MIGRATION_FUNCTION(migration_backfill) {
   }
   const CursorDecision decision = choose_cursor(change, facts, settings.cursor, other);
   if (!change.from.empty() && !finds_one(change, other)) refuse_lookup(change, other, example);
-  require_owner_rights(PG_GETARG_OID(0), decision.choice == CursorChoice::ctid, role, "");
+  if (change.copy) {
+    require_owner_rights(catalog::resolve_relation(change.copy->into), false, role, "");
+  } else {
+    require_owner_rights(PG_GETARG_OID(0), decision.choice == CursorChoice::ctid, role, "");
+  }
   catalog::schedule_run(run, settings, example);
   std::string sql = asked.text;
   // With options it is kept as a script would have it, the options as they were understood here.

@@ -273,7 +273,8 @@ MIGRATION_FUNCTION(migration_plan) {
         use_path(stored.script_path);
         const std::string size = projected_size(s, facts[stored.script_path + "\n" + relation]);
         if (!size.empty()) note += (note.empty() ? "" : "; ") + size;
-        const std::string owner = owner_note(catalog::resolve_relation(relation), pg::current_role());
+        const std::string owner =
+            owner_note(catalog::resolve_relation(copies ? s.change->copy->into : relation), pg::current_role());
         if (!owner.empty()) note += (note.empty() ? "" : "; ") + owner;
       }
       row.emplace_back(or_null(note));

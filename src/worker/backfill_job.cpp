@@ -324,7 +324,9 @@ void BackfillJob::as_script_raw(const std::function<void()>& f, unsigned table) 
   pg::set_local("plan_cache_mode", "force_generic_plan");
   pg::set_local("enable_tidscan", "on");
   pg::set_local("jit", "off");
-  const unsigned owner = acting_owner(table != 0 ? table : record.relation_oid, run.role_name, run.run_id);
+  // Of a copy, the table that receives the rows: its triggers are what a stranger may have written.
+  const unsigned of = record.into_oid != 0 ? record.into_oid : table != 0 ? table : record.relation_oid;
+  const unsigned owner = acting_owner(of, run.role_name, run.run_id);
   pg::fire_deferred();
   pg::OwnerRights rights(owner);
   f();

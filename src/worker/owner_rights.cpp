@@ -50,7 +50,9 @@ void require_owner_rights(const Plan& plan, const pg::Role& executor) {
   for (const Step& step : plan.steps) {
     for (const PlannedStatement& planned : step.statements) {
       if (step.kind == StepKind::backfill && !planned.table.empty()) {
-        if (const unsigned table = catalog::resolve_relation(planned.table); table != 0) {
+        const auto& change = planned.statement.change;
+        const std::string& written = change && change->copy ? change->copy->into : planned.table;
+        if (const unsigned table = catalog::resolve_relation(written); table != 0) {
           // Options of a call may ask for a key; what its partitions are missing, the worker says.
           const bool by_blocks =
               planned.statement.kind != StatementKind::backfill_call && planned.statement.change &&
