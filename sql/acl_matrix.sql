@@ -63,6 +63,12 @@ SELECT function FROM matrix WHERE none ORDER BY function COLLATE "C";
 SELECT cardinality(migration_grant('regress_mig_operator', 'operator'));
 CREATE TABLE acl_t (id int PRIMARY KEY, a int);
 GRANT ALL ON acl_t TO regress_mig_operator;
+-- A right to change rows is not enough: a backfill acts as the owner of the table.
+BEGIN;
+SET LOCAL ROLE regress_mig_operator;
+SELECT migration_backfill('acl_t', 'a = 1') IS NOT NULL AS queued;
+ROLLBACK;
+ALTER TABLE acl_t OWNER TO regress_mig_operator;
 BEGIN;
 SELECT migration_backfill('acl_t', 'a = 1') IS NOT NULL AS queued;
 SET LOCAL ROLE regress_mig_operator;

@@ -16,15 +16,21 @@ namespace migration {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& role, const std::string& owner, const std::string& table,
+/// Nobody is told to hand out a superuser's rights: then the table can change hands.
+std::string cure(const std::string& role, const pg::Role& owner, const std::string& table) {
+  return pg::is_superuser(owner.oid) ? fmt::format("ALTER TABLE {} OWNER TO {};", table, pg::quote_identifier(role))
+                                     : fmt::format("GRANT {} TO {}{};", pg::quote_identifier(owner.name),
+                                                   pg::quote_identifier(role), pg::with_set());
+}
+
+[[noreturn]] void refuse(const std::string& role, const pg::Role& owner, const std::string& table,
                          const std::string& then) {
   throw MigrationError(
       sqlstate::insufficient_privilege,
-      fmt::format("role \"{}\" cannot act as role \"{}\", the owner of table {}", role, owner, table),
+      fmt::format("role \"{}\" cannot act as role \"{}\", the owner of table {}", role, owner.name, table),
       "A backfill changes rows as the owner of their table, so that triggers and functions of the table get no rights "
       "but the owner's.",
-      fmt::format("GRANT {} TO {}{};{}{}", pg::quote_identifier(owner), pg::quote_identifier(role), pg::with_set(),
-                  then.empty() ? "" : "\n", then));
+      cure(role, owner, table) + (then.empty() ? "" : "\n" + then));
 }
 
 bool may_act_as(unsigned role, unsigned owner) {
@@ -41,7 +47,8 @@ bool changes_rights(const Statement& s) {
 
 void require_owner_rights(unsigned table, bool by_blocks, const pg::Role& executor, const std::string& then) {
   for (const catalog::TableOwner& owner : catalog::owners_of(table)) {
-    if (!may_act_as(executor.oid, owner.role)) refuse(executor.name, owner.name, owner.table, then);
+    if (!may_act_as(executor.oid, owner.role))
+      refuse(executor.name, pg::Role{owner.name, owner.role}, owner.table, then);
     if (!by_blocks) return;
   }
 }
@@ -92,7 +99,7 @@ unsigned acting_owner(unsigned table, const std::string& role_name, long long ru
                          fmt::format("SELECT migration_cancel({});", run_id));
   }
   if (!may_act_as(me.oid, owner)) {
-    refuse(me.name, pg::role_name(owner), catalog::relation_name(table),
+    refuse(me.name, pg::Role{pg::role_name(owner), owner}, catalog::relation_name(table),
            fmt::format("SELECT migration_resume({});", run_id));
   }
   return owner;
