@@ -264,6 +264,17 @@ class Backfill {
     }
   }
 
+  /// Waits as setting synchronous_commit wants it, without a lock that anybody else could want: the next commit record
+  /// carries all before it with it. Between the passes of a window there is nothing to wait for.
+  void await_durability() {
+    const std::string& wanted = job_.settings.synchronous_commit;
+    if (wanted == "off" || in_window()) return;
+    pg::in_transaction([&] {
+      pg::set_local("synchronous_commit", wanted);
+      job_.advance(0);
+    });
+  }
+
   /// A batch, and what comes between two. False when a worker that has the whole job is at its end.
   bool go_on() {
     const bool more = batch_or_rows();
@@ -274,6 +285,7 @@ class Backfill {
       forget();
       return true;
     }
+    await_durability();
     if (by_blocks() && worker_ == 0) {
       if (const std::string table = blocks_.due_for_vacuum(); !table.empty()) vacuum(table);
     }
@@ -377,7 +389,9 @@ class Backfill {
     pg::lock_extension(pg::extension_oid());
     job_.hold_table();
     proof_.check();
-    pg::set_local("synchronous_commit", job_.settings.synchronous_commit);
+    // Nobody has to wait for a row while this process waits for a disk or a standby: that comes after the commit, in
+    // await_durability(). What a crash takes of a batch it takes of the cursor, too.
+    pg::set_local("synchronous_commit", "off");
     // Of the leaf in work, or of the table: a batch by key over partitions is not worth asking all of them.
     const std::size_t at = by_blocks() ? static_cast<std::size_t>(record.leaf) - 1 : 0;
     const unsigned counted =

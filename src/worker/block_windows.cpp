@@ -171,12 +171,7 @@ bool BlockWindows::batch() {
     while (lanes_[lane_].done()) lane_ = (lane_ + 1) % lanes_.size();
     pass(lanes_[lane_]);
     lane_ = (lane_ + 1) % lanes_.size();
-    if (!all_done()) {
-      // Only the transaction that moves the cursor has to be durable: what a crash takes from the passes before it
-      // is done again.
-      pg::set_local("synchronous_commit", "off");
-      return true;
-    }
+    if (!all_done()) return true;
     return move_on(lanes_.back().to);
   }
   return move_on(job.next_block);

@@ -102,11 +102,7 @@ bool KeyRanges::pass(bool careful) {
 
 bool KeyRanges::end_of_pass() {
   catalog::JobRecord& job = job_.record;
-  if (++job.pass < job.passes) {
-    // Rows and cursor go together: what a crash takes of both is done again.
-    pg::set_local("synchronous_commit", "off");
-    return true;
-  }
+  if (++job.pass < job.passes) return true;
   const std::vector<std::string> high = std::move(job.window_key);
   job.window_key.clear();
   job.pass = job.passes = 0;

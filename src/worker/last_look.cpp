@@ -39,7 +39,8 @@ void begin_look(BackfillJob& job) {
       fmt::format("migration run {} step {} job {}: last look", job.run.run_id, job.step.step, job.record.job_id));
   pg::lock_extension(pg::extension_oid());
   job.hold_table();
-  pg::set_local("synchronous_commit", job.settings.synchronous_commit);
+  // See Backfill::batch(); that all is done is the word of the step's last transaction.
+  pg::set_local("synchronous_commit", "off");
 }
 
 LastLook::LastLook(BackfillJob& job) : job_(job), at_once_(rows_at_once) {}
