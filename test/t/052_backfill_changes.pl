@@ -162,17 +162,19 @@ for my $job ('fill', 'count')
 }
 
 # Rights. A role that loses them: its run fails and goes on when it has them again.
-$m->sql('postgres', "CREATE ROLE worker_role LOGIN");
-my $grant = "GRANT SELECT, UPDATE ON work TO worker_role; SELECT migration_grant('worker_role', 'operator');";
-my $state = changed('REVOKE', 'plain', 'count', 'live', 'REVOKE UPDATE ON work FROM worker_role', before => $grant, user => 'worker_role');
+# Rows are changed as the owner of the table, so that is what the right is about.
+$m->sql('postgres', 'CREATE ROLE worker_role LOGIN; CREATE ROLE table_owner');
+my $grant = "GRANT table_owner TO worker_role; ALTER TABLE work OWNER TO table_owner; SELECT migration_grant('worker_role', 'operator');";
+my $state = changed('REVOKE', 'plain', 'count', 'live', 'REVOKE table_owner FROM worker_role', before => $grant, user => 'worker_role');
 is($state, 'failed 42501', 'REVOKE: the run fails');
-$m->sql($db, 'GRANT UPDATE ON work TO worker_role');
+like($m->sql($db, 'SELECT hint FROM migration_runs()'), qr/^GRANT table_owner TO worker_role/, 'REVOKE: and says what it misses');
+$m->sql($db, 'GRANT table_owner TO worker_role');
 is($m->resume($db)->{out}, 'succeeded', 'REVOKE: it goes on when the right is back');
 is($m->sql($db, "SELECT count(*) FROM work WHERE $jobs{count}{right}"), '3000', 'REVOKE: every row exactly once');
 
 # F25. A role that is gone: its run does not go on as somebody else, and can be cancelled; a run elsewhere does not notice.
 $m->drop_database($db);
-$m->sql('postgres', 'DROP OWNED BY worker_role; DROP ROLE worker_role; CREATE ROLE other_role LOGIN SUPERUSER');
+$m->sql('postgres', 'DROP OWNED BY worker_role; DROP ROLE worker_role, table_owner; CREATE ROLE other_role LOGIN SUPERUSER');
 $m->copy_database('plain', 'elsewhere');
 $m->sql('elsewhere', "SET migration_ext.batch_target = '5ms'; SELECT $jobs{count}{call}");
 $m->copy_database('plain', 'roles');
