@@ -67,7 +67,7 @@ Rows progress_rows(long long run_id, int owner_pid) {
       "coalesce(sum(o.rows_done), 0)::bigint AS rows_done, coalesce(sum(o.rows_seen), 0)::bigint AS rows_seen, "
       "coalesce(sum(o.rows_hot), 0)::bigint AS rows_hot, coalesce(sum(o.blocks_done), 0)::bigint AS blocks_done, "
       "coalesce(sum(o.wal_bytes), 0)::bigint AS wal_bytes, coalesce(sum(o.busy), interval '0') AS busy, "
-      "(count(o.worker))::integer AS workers FROM migration_ext.range o WHERE o.job_id = s.job_id) g WHERE q.job_id = "
+      "(count(DISTINCT o.worker))::integer AS workers FROM migration_ext.range o WHERE o.job_id = s.job_id) g WHERE q.job_id = "
       "s.job_id) j ON true "
       "LEFT JOIN pg_catalog.pg_stat_progress_create_index p ON p.pid = $2::integer "
       "LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = $2::integer "

@@ -228,8 +228,13 @@ class Backfill {
         return left;
       });
     }
-    blocks_.set_lanes(worker_ > 0 || team_.at_work() ? 2 : 1);
+    const bool not_alone = worker_ > 0 || team_.at_work();
+    blocks_.set_lanes(not_alone ? 2 : 1);
     if (job_.range) return Next::work;
+    if (other_.range && !(not_alone && take_another_)) {
+      change_hands();
+      return Next::work;
+    }
     bool taken = false;
     try {
       pg::in_transaction([&] { taken = job_.take_range(worker_, job_.settings.workers); });
@@ -239,7 +244,27 @@ class Backfill {
     }
     forget();
     if (taken) return Next::work;
+    take_another_ = false;
+    if (other_.range) {
+      change_hands();
+      return Next::work;
+    }
     return worker_ == 0 && team_.at_work() ? Next::wait : Next::none;
+  }
+
+  /// Two ranges of keys are gone through in turn, as two windows of blocks are (see BlockWindows::set_lanes): while the
+  /// dead rows of one pass cannot be pruned because of somebody else's transaction, there is another to go on with.
+  struct Hand {
+    catalog::JobRecord record;
+    std::optional<catalog::Claim> range;
+    KeyRanges::Turn turn;
+  };
+
+  void change_hands() {
+    if (!other_.range) other_.record = job_.record;
+    std::swap(job_.record, other_.record);
+    std::swap(job_.range, other_.range);
+    keys_.change_turn(other_.turn);
   }
 
   bool in_window() const { return by_blocks() ? blocks_.in_window() : keys_.in_window(); }
@@ -283,20 +308,25 @@ class Backfill {
     if (!more) {
       job_.range.reset();
       forget();
+      take_another_ = true;
       return true;
     }
     await_durability();
-    if (by_blocks() && worker_ == 0) {
-      if (const std::string table = blocks_.due_for_vacuum(); !table.empty()) vacuum(table);
-    }
-    if (const int wait_ms = by_blocks() ? blocks_.pause_ms() : keys_.pause_ms(); wait_ms > 0) pg::pause(wait_ms);
+    if (by_blocks() && worker_ == 0) blocks_.vacuum_when_due();
+    const bool in_turn = !by_blocks() && in_window() && job_.range && (worker_ > 0 || team_.at_work());
+    const int wait_ms = by_blocks() ? blocks_.pause_ms() : keys_.pause_ms();
+    if (in_turn) change_hands();
+    // With two in hand, waiting is for when neither can go on.
+    if (wait_ms > 0 && (!in_turn || !job_.range || keys_.is_stuck())) pg::pause(wait_ms);
     return true;
   }
 
   void leave_range() {
-    if (!job_.range) return;
-    pg::in_transaction([&] { catalog::leave_range(job_.record.job_id, *job_.range); });
-    job_.range.reset();
+    for (int hand = 0; hand < 2; ++hand) {
+      if (job_.range) pg::in_transaction([&] { catalog::leave_range(job_.record.job_id, *job_.range); });
+      job_.range.reset();
+      if (other_.range) change_hands();
+    }
   }
 
   /// Rows that were changed would be met again: the rest goes by key, from the start. Only the leader can see to that.
@@ -314,23 +344,6 @@ class Backfill {
     job_.met_again = false;
     forget();
     return switched;
-  }
-
-  /// So that what later windows move finds the room of the row versions that earlier ones left dead. A failure (a lock
-  /// that was not to be had) costs nothing but that room.
-  void vacuum(const std::string& table) {
-    try {
-      pg::start_transaction();
-      pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
-      pg::report_activity(
-          fmt::format("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
-      pg::run_statement(fmt::format("VACUUM (TRUNCATE off, SKIP_LOCKED on) {}", table), true);
-      pg::commit_transaction();
-    } catch (const pg::PgError& e) {
-      pg::abort_transaction();
-      if (e.state().starts_with("57")) throw;
-    }
-    pg::in_transaction([] { pg::set_session("lock_timeout", "0"); });
   }
 
   void tell_quarantined() {
@@ -438,9 +451,11 @@ class Backfill {
   KeyRanges keys_;
   FillProof proof_;
   Team team_;
-  const int worker_;        ///< 0 leads
-  bool shared_ = false;     ///< goes by ranges
-  bool met_again_ = false;  ///< why a helper ends
+  Hand other_;
+  bool take_another_ = true;  ///< there may be a range to take
+  const int worker_;          ///< 0 leads
+  bool shared_ = false;       ///< goes by ranges
+  bool met_again_ = false;    ///< why a helper ends
   double asked_ms_ = 0;
   std::optional<Pace> pace_;
 };

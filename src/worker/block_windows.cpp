@@ -8,7 +8,9 @@
 
 #include "catalog/facts.hpp"
 #include "pg/portal.hpp"
+#include "pg/process.hpp"
 #include "pg/settings.hpp"
+#include "pg/sql.hpp"
 #include "worker/bisect.hpp"
 
 namespace migration {
@@ -326,6 +328,23 @@ std::string BlockWindows::due_for_vacuum() {
   if (percent == 0 || passed * 100 < blocks * percent) return {};
   since_vacuum_ = 0;
   return leaf_->name;
+}
+
+void BlockWindows::vacuum_when_due() {
+  const std::string table = due_for_vacuum();
+  if (table.empty()) return;
+  try {
+    pg::start_transaction();
+    pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
+    pg::report_activity(
+        fmt::format("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
+    pg::run_statement(fmt::format("VACUUM (TRUNCATE off, SKIP_LOCKED on) {}", table), true);
+    pg::commit_transaction();
+  } catch (const pg::PgError& e) {
+    pg::abort_transaction();
+    if (e.state().starts_with("57")) throw;
+  }
+  pg::in_transaction([] { pg::set_session("lock_timeout", "0"); });
 }
 
 int BlockWindows::pause_ms() {

@@ -40,8 +40,10 @@ class BlockWindows {
   /// When the transaction of batch() has committed: how long to wait before the next one, because dead rows cannot be
   /// pruned yet; nothing is held meanwhile.
   int pause_ms();
-  /// The leaf in work when it is time to vacuum it (setting `vacuum`), else empty.
-  std::string due_for_vacuum();
+  /// Between two transactions: VACUUM of the leaf in work when it is time for it (setting `vacuum`), so that what later
+  /// windows move finds the room of the row versions that earlier ones left dead. A failure (a lock that was not to be
+  /// had) costs nothing but that room.
+  void vacuum_when_due();
   /// The current window has to be looked at again (its transaction failed), or another range is gone through.
   void forget();
   /// Has a window been begun and not ended?
@@ -75,6 +77,7 @@ class BlockWindows {
   void enter_leaf(std::size_t i);
   void next_leaf();
   void start_over(std::size_t i, unsigned file);
+  std::string due_for_vacuum();
   void open_lanes(long long end);
   void pass(Lane& lane);
   bool all_done() const;

@@ -81,22 +81,21 @@ long long KeyPasses::limit() const {
 }
 
 void KeyPasses::begin_window() {
-  last_ = 0;
-  stuck_ = waited_ms_ = 0;
+  turn_ = {};
 }
 
 bool KeyPasses::ready() {
   gave_up_ = false;
-  if (pg::dead_to_all(job_.record.relation_oid, last_)) {
-    if (stuck_ == 0) patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
-    stuck_ = 0;
+  if (pg::dead_to_all(job_.record.relation_oid, turn_.last)) {
+    if (turn_.stuck == 0) patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
+    turn_.stuck = 0;
     return true;
   }
-  if (waited_ms_ < patience_ms_) {
-    ++stuck_;
+  if (turn_.waited_ms < patience_ms_) {
+    ++turn_.stuck;
     return false;
   }
-  stuck_ = 0;
+  turn_.stuck = 0;
   patience_ms_ /= 2;
   gave_up_ = true;
   if (told_) return true;
@@ -109,14 +108,14 @@ bool KeyPasses::ready() {
 }
 
 int KeyPasses::pause_ms() {
-  if (stuck_ == 0) return 0;
-  const int pause = std::min(longest_pause_ms, 1 << std::min(stuck_ - 1, 7));
-  waited_ms_ += pause;
+  if (turn_.stuck == 0) return 0;
+  const int pause = std::min(longest_pause_ms, 1 << std::min(turn_.stuck - 1, 7));
+  turn_.waited_ms += pause;
   return pause;
 }
 
 void KeyPasses::changed(int pass, long long rows, long long hot) {
-  last_ = pg::own_transaction();
+  turn_.last = pg::own_transaction();
   // The first pass moves rows on purpose, and so does giving up on the horizon.
   if (pass == 0 || gave_up_ || hot < 0) return;
   stayed_ += static_cast<std::size_t>(std::min(hot, rows));

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pg/prepared.hpp"
@@ -33,6 +34,13 @@ class KeyPasses {
   void changed(int pass, long long rows, long long hot);
   /// A window begins.
   void begin_window();
+  bool is_stuck() const { return turn_.stuck > 0; }
+  /// What belongs to one window.
+  struct Turn {
+    unsigned last = 0;  ///< transaction of its last pass
+    int stuck = 0, waited_ms = 0;
+  };
+  void change_turn(Turn& other) { std::swap(turn_, other); }
 
  private:
   void look_at_table();
@@ -43,9 +51,9 @@ class KeyPasses {
   int passes_ = 1;  ///< for a window that lies together
   long long rows_per_page_ = 0;
   bool together_ = false;
-  int windows_ = 0;    ///< since that was looked at
-  unsigned last_ = 0;  ///< transaction of the last pass
-  int stuck_ = 0, waited_ms_ = 0, patience_ms_ = 2000;
+  int windows_ = 0;  ///< since that was looked at
+  Turn turn_;
+  int patience_ms_ = 2000;
   bool gave_up_ = false, told_ = false, off_ = false;
   std::size_t stayed_ = 0, left_ = 0;
 };

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pg/prepared.hpp"
@@ -32,8 +33,19 @@ class KeyRanges {
   void measured(long long rows);
   /// When the transaction of batch() has committed: how long to wait before the next one; nothing is held meanwhile.
   int pause_ms() { return passes_.pause_ms(); }
+  /// The last pass could not begin yet.
+  bool is_stuck() const { return passes_.is_stuck(); }
   /// Another range is gone through, or the transaction has failed.
   void forget() { proposed_ = 0; }
+  /// What is known of a window in work, for those that are gone through in turn.
+  struct Turn {
+    long long proposed = 0;
+    KeyPasses::Turn passes;
+  };
+  void change_turn(Turn& other) {
+    std::swap(proposed_, other.proposed);
+    passes_.change_turn(other.passes);
+  }
 
  private:
   std::vector<pg::Parameter> parameters(const std::vector<std::string>& high) const;

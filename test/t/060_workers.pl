@@ -61,7 +61,7 @@ for my $kind (qw(blocks keys))
 	});
 	is($m->sql($db, "SELECT state FROM migration_runs() WHERE run_id = $run"), 'succeeded', "$kind: ends");
 	is($overlap, 0, "$kind: no two ranges overlapped, in $seen looks");
-	is($most, 3, "$kind: three ranges were in work at once");
+	cmp_ok($most, q{>=}, 3, "$kind: three ranges were in work at once, or two for each worker") or diag("$seen looks");
 	exact($db, $kind, "$kind: each row once");
 	is($m->sql($db, "SELECT rows_done, blocks_done = blocks_total OR cursor_kind = 'keyset' FROM migration_ext.job"), "$rows|t", "$kind: counts of all workers add up");
 	is($m->sql($db, 'SELECT count(*) FROM migration_ext.range'), '0', "$kind: no range is left");
