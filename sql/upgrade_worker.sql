@@ -119,10 +119,14 @@ SELECT migration_backfill('w_t', 'n = 1 / (id - 777)');
 SELECT migration_wait();
 \echo :SQLSTATE
 SELECT migration_cancel();
+-- What names nothing is refused at once; what a function does is known when it runs.
 SELECT migration_backfill('w_t', 'no_such = 1') IS NOT NULL AS queued;
+CREATE FUNCTION w_no_such() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN no_such FROM w_t; END';
+SELECT migration_backfill('w_t', 'a = w_no_such()') IS NOT NULL AS queued;
 SELECT migration_wait();
 \echo :SQLSTATE
 SELECT migration_cancel();
+DROP FUNCTION w_no_such();
 -- wait => false: starts at COMMIT, ROLLBACK takes it back.
 SELECT migration_register('w8', 'later', 'w7', 'CREATE TABLE w_later ()', 'DROP TABLE w_later');
 BEGIN;

@@ -19,6 +19,7 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "tcop/tcopprot.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -234,6 +235,22 @@ SelectAnalysis analyze_select(const std::string& sql) {
   });
   out.constant_in_order.assign(constant, constant + count);
   return out;
+}
+
+void require_analyzable(const std::string& sql) {
+  const char* const text = sql.c_str();
+  try {
+    in_subtransaction([&] {
+      pg_call([=] {
+        List* const raw = raw_parser(text, RAW_PARSE_DEFAULT);
+        if (list_length(raw) != 1) ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("more than one statement")));
+        // Rewriting tells what analysis does not: a column that is set twice.
+        pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, raw), text, nullptr, 0, nullptr);
+      });
+      throw Undo();
+    });
+  } catch (const Undo&) {
+  }
 }
 
 }  // namespace migration::pg

@@ -38,4 +38,7 @@ struct SelectAnalysis {
 /// A SELECT that is to give one row for each row it reads.
 SelectAnalysis analyze_select(const std::string& sql);
 
+/// One statement whose names and types are all there. Errors: the server's own.
+void require_analyzable(const std::string& sql);
+
 }  // namespace migration::pg
