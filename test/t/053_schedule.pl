@@ -133,7 +133,7 @@ for my $case (['ctid', 'a IS NULL'], ['keyset', 'true'])
 	my ($cursor, $where) = @$case;
 	$m->sql($db, q{DROP TABLE IF EXISTS grows; CREATE TABLE grows (id int PRIMARY KEY, a int, f text);
 		INSERT INTO grows SELECT g * 10, NULL, repeat('x', 200) FROM generate_series(1, 20000) g; ANALYZE grows;});
-	my $grow = $m->sql($db, qq{SELECT migration_backfill('grows', 'a = coalesce(a, 0) + 1', '$where', '{"batch_target": "2ms", "max_batch_rows": 200, "max_wal_rate": "3MB"}')});
+	my $grow = $m->sql($db, qq{SELECT migration_backfill('grows', 'a = coalesce(a, 0) + 1', '$where', '{"batch_target": "2ms", "max_batch_rows": 200, "max_wal_rate": "1MB"}')});
 	my ($worst, $seen, $added) = ('ok', 0, 0);
 	$m->until_true('it has ended', sub {
 		$m->sql($db, "INSERT INTO grows SELECT g * 10 + 5, NULL, repeat('y', 200) FROM generate_series($added + 1, $added + 500) g"), $added += 500 if $added < 20000;
@@ -143,7 +143,7 @@ for my $case (['ctid', 'a IS NULL'], ['keyset', 'true'])
 		$worst = $look if $look !~ /^true/;
 		return $m->sql($db, "SELECT state FROM migration_ext.run WHERE run_id = $grow") eq 'succeeded'; });
 	is($worst, 'ok', "$cursor: percent within 0 and 100, eta not negative while the table doubles");
-	cmp_ok($seen, '>', 5, "$cursor: in several looks") or diag($seen);
+	cmp_ok($seen, q{>}, 3, "$cursor: in several looks") or diag($seen);
 	is($m->sql($db, 'SELECT wal_bytes > 0 FROM migration_ext.job ORDER BY job_id DESC LIMIT 1'), 't', "$cursor: WAL is counted");
 }
 is($m->sql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'migration_ext executor'}), '0', 'nobody waits inside the database');
