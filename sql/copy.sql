@@ -128,10 +128,11 @@ SELECT count(*) FROM checked;
 -- Under way: the target is emptied, changed, or gone.
 CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN $1; END $$;
 CREATE FUNCTION pg_temp.interfere(what text) RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE run bigint := currval('go');
+DECLARE run bigint := currval('go'); before bigint := (SELECT rows_done FROM migration_ext.job WHERE run_id = run);
 BEGIN
+  -- One batch more than there are, so that what an earlier call did has been seen.
   FOR i IN 1 .. 3000 LOOP
-    EXIT WHEN (SELECT rows_done FROM migration_ext.job WHERE run_id = run) > 0;
+    EXIT WHEN (SELECT rows_done FROM migration_ext.job WHERE run_id = run) > coalesce(before, 0);
     PERFORM pg_sleep(0.01);
   END LOOP;
   EXECUTE what;
