@@ -210,8 +210,7 @@ CREATE TABLE migration_ext.job (
     next_key text[],
     end_key text[],
     window_key text[],
-    passes integer NOT NULL DEFAULT 0,
-    pass integer NOT NULL DEFAULT 0,
+    window_part integer NOT NULL DEFAULT 0,
     batch_size bigint NOT NULL,
     batches bigint NOT NULL,
     rows_done bigint NOT NULL,
@@ -254,8 +253,7 @@ COMMENT ON COLUMN migration_ext.job.next_block IS 'next block of that leaf';
 COMMENT ON COLUMN migration_ext.job.next_key IS 'last key done';
 COMMENT ON COLUMN migration_ext.job.end_key IS 'last key to do';
 COMMENT ON COLUMN migration_ext.job.window_key IS 'last key of the window that is gone through in passes';
-COMMENT ON COLUMN migration_ext.job.passes IS 'passes of that window';
-COMMENT ON COLUMN migration_ext.job.pass IS 'its next pass; 0: no window is open';
+COMMENT ON COLUMN migration_ext.job.window_part IS 'how much of that window is done, of 1024 parts; 0: no window is open';
 COMMENT ON COLUMN migration_ext.job.batch_size IS 'blocks or rows of the next batch';
 COMMENT ON COLUMN migration_ext.job.batches IS 'batches done';
 COMMENT ON COLUMN migration_ext.job.rows_done IS 'rows changed';
@@ -290,8 +288,7 @@ CREATE TABLE migration_ext.range (
     next_key text[],
     end_key text[],
     window_key text[],
-    passes integer NOT NULL DEFAULT 0,
-    pass integer NOT NULL DEFAULT 0,
+    window_part integer NOT NULL DEFAULT 0,
     batch_size bigint NOT NULL,
     batches bigint NOT NULL DEFAULT 0,
     rows_done bigint NOT NULL DEFAULT 0,
@@ -319,8 +316,7 @@ COMMENT ON COLUMN migration_ext.range.end_block IS 'block behind its last one';
 COMMENT ON COLUMN migration_ext.range.next_key IS 'last key done';
 COMMENT ON COLUMN migration_ext.range.end_key IS 'last key to do';
 COMMENT ON COLUMN migration_ext.range.window_key IS 'last key of the window that is gone through in passes';
-COMMENT ON COLUMN migration_ext.range.passes IS 'passes of that window';
-COMMENT ON COLUMN migration_ext.range.pass IS 'its next pass; 0: no window is open';
+COMMENT ON COLUMN migration_ext.range.window_part IS 'how much of that window is done, of 1024 parts; 0: no window is open';
 COMMENT ON COLUMN migration_ext.range.batch_size IS 'blocks or rows of the next batch';
 COMMENT ON COLUMN migration_ext.range.batches IS 'batches done';
 COMMENT ON COLUMN migration_ext.range.rows_done IS 'rows changed';

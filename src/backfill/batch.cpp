@@ -149,9 +149,14 @@ std::string key_range(const Target& t, const Key& key, bool from_start) {
   return where;
 }
 
-std::string class_condition(const Target& t, const Key& key, bool from_start, int classes) {
-  return fmt::format(" AND {} OPERATOR(pg_catalog.=) ${}::pg_catalog.int8", key_class(t, key, classes),
-                     (from_start ? 1 : 2) * key.size() + 1);
+std::string part_condition(const Target& t, const Key& key, bool from_start) {
+  const std::size_t from = (from_start ? 1 : 2) * key.size() + 1;
+  // The distance from the first part on: one comparison, however dear the fraction is. Sub-selects, so that texts
+  // become numbers once and not for each row.
+  return fmt::format(
+      " AND (({} OPERATOR(pg_catalog.-) (SELECT ${}::pg_catalog.int8)) OPERATOR(pg_catalog.&) "
+      "2147483647::pg_catalog.int8) OPERATOR(pg_catalog.<) (SELECT ${}::pg_catalog.int8)",
+      key_fraction(t, key), from, from + 1);
 }
 
 std::string listing(const Target& t, const Key& key, const std::string& where) {
@@ -169,36 +174,35 @@ std::string key_list_of(const Target& t, const Key& key, bool from_start) {
   return listing(t, key, key_range(t, key, from_start));
 }
 
-std::string key_class(const Target& t, const Key& key, int classes) {
+std::string key_fraction(const Target& t, const Key& key) {
   const KeyColumn& last = key.back();
   if (last.type == "bigint" || last.type == "integer" || last.type == "smallint") {
     // 31 bits of the product with 2^31 / phi are a fraction; no step overflows.
     return fmt::format(
-        "((((({}.{}::pg_catalog.int8 OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
-        "1327217885::pg_catalog.int8) OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
-        "{}::pg_catalog.int8) OPERATOR(pg_catalog.>>) 31)",
-        name_of(t), last.name, classes);
+        "((({}.{}::pg_catalog.int8 OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
+        "1327217885::pg_catalog.int8) OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8)",
+        name_of(t), last.name);
   }
   return fmt::format(
-      "pg_catalog.abs(pg_catalog.hash_record_extended(ROW({}), 0::pg_catalog.int8) OPERATOR(pg_catalog.%) "
-      "{}::pg_catalog.int8)",
-      key_list(t, key), classes);
+      "(pg_catalog.hash_record_extended(ROW({}), 0::pg_catalog.int8) OPERATOR(pg_catalog.&) "
+      "2147483647::pg_catalog.int8)",
+      key_list(t, key));
 }
 
-std::string key_class_batch(const Target& t, const Key& key, bool from_start, int classes) {
-  return statement(t, t.relation, false, key_range(t, key, from_start) + class_condition(t, key, from_start, classes));
+std::string key_part_batch(const Target& t, const Key& key, bool from_start) {
+  return statement(t, t.relation, false, key_range(t, key, from_start) + part_condition(t, key, from_start));
 }
 
-std::string key_class_list_of(const Target& t, const Key& key, bool from_start, int classes) {
-  return listing(t, key, key_range(t, key, from_start) + class_condition(t, key, from_start, classes));
+std::string key_part_list_of(const Target& t, const Key& key, bool from_start) {
+  return listing(t, key, key_range(t, key, from_start) + part_condition(t, key, from_start));
 }
 
-std::string key_pages(const Target& t, const Key& key, bool from_start, int classes) {
+std::string key_pages(const Target& t, const Key& key, bool from_start) {
   return fmt::format(
       "SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(DISTINCT ({0}.tableoid, "
       "({0}.ctid::pg_catalog.text::pg_catalog.point)[0]))::pg_catalog.text, pg_catalog.count(*) FILTER (WHERE {1} "
-      "OPERATOR(pg_catalog.=) 0::pg_catalog.int8)::pg_catalog.text FROM {2}{3} WHERE {4}",
-      name_of(t), key_class(t, key, classes), t.relation, t.alias.empty() ? "" : " AS " + t.alias,
+      "OPERATOR(pg_catalog.>=) 0::pg_catalog.int8)::pg_catalog.text FROM {2}{3} WHERE {4}",
+      name_of(t), key_fraction(t, key), t.relation, t.alias.empty() ? "" : " AS " + t.alias,
       key_range(t, key, from_start));
 }
 

@@ -45,17 +45,16 @@ std::string key_bound(const Target& target, const Key& key, bool from_start);
 std::string key_batch(const Target& target, const Key& key, bool from_start);
 /// The keys in (low, high], as text, in order. Parameters: [low], high.
 std::string key_list_of(const Target& target, const Key& key, bool from_start);
-/// One of `classes` classes of the keys in (low, high]: a number from 0 that follows from the key alone, whoever
-/// computes it and when, and that is another one for neighbours in the key. A last column of whole numbers is
-/// multiplied by the golden ratio, which spreads the classes evenly over rows that were numbered in any steps (Knuth,
-/// The Art of Computer Programming 3, 6.4); anything else goes by the server's hash function, which partitions rely on,
-/// too.
-std::string key_class(const Target& target, const Key& key, int classes);
-/// key_batch() and key_list_of() for one class. One more parameter: the class.
-std::string key_class_batch(const Target& target, const Key& key, bool from_start, int classes);
-std::string key_class_list_of(const Target& target, const Key& key, bool from_start, int classes);
-/// How many rows there are in (low, high], on how many pages, and how many are in class 0, as text.
-std::string key_pages(const Target& target, const Key& key, bool from_start, int classes);
+/// A number of 31 bits that follows from the key alone, whoever computes it and when, and that is far from that of
+/// neighbours in the key. A last column of whole numbers is multiplied by the golden ratio, which spreads any interval
+/// of these numbers evenly over rows that were numbered in any steps (Knuth, The Art of Computer Programming 3, 6.4);
+/// anything else goes by the server's hash function, which partitions rely on, too.
+std::string key_fraction(const Target& target, const Key& key);
+/// key_batch() and key_list_of() for an interval of fractions. Two more parameters: the least one, and how many.
+std::string key_part_batch(const Target& target, const Key& key, bool from_start);
+std::string key_part_list_of(const Target& target, const Key& key, bool from_start);
+/// How many rows there are in (low, high], on how many pages, and how many of them have a fraction, as text.
+std::string key_pages(const Target& target, const Key& key, bool from_start);
 /// UPDATE/DELETE for the one key in $1, ...
 std::string key_exact(const Target& target, const Key& key);
 /// The row of the key in $1, ... as JSON.

@@ -25,6 +25,19 @@ int choose_passes(long long rows, long long needing, long long free, long long r
   return static_cast<int>(std::clamp<long long>(wanted, least_passes, std::max<long long>(least_passes, needing)));
 }
 
+int next_parts(int done, int passes, const KeyPage& page, double care) {
+  const int left = key_parts - done;
+  if (passes <= 1 || page.rows <= 0 || page.row_bytes <= 0) return left;
+  const int first = (key_parts + passes - 1) / passes;
+  if (done == 0) return std::min(left, first);
+  const auto rows = static_cast<double>(page.rows);
+  const double moved = rows * first / key_parts, stayed = rows * (done - first) / key_parts;
+  const double room =
+      static_cast<double>(page.free_bytes) + moved * static_cast<double>(page.row_bytes) - stayed * page.growth;
+  const double fit = std::max(1.0, room / static_cast<double>(page.row_bytes + page.growth) - care);
+  return std::clamp(static_cast<int>(fit * key_parts / rows), 1, left);
+}
+
 bool passes_fail(std::size_t stayed, std::size_t left) {
   return stayed + left >= 64 && stayed * 10 < (stayed + left) * 3;
 }

@@ -38,6 +38,21 @@ constexpr int rows_to_move(int needing, int passes) {
 /// page and `row_bytes` is the size of a row. 1 when passes cannot pay: too few rows on a page, or all fit at once.
 int choose_passes(long long rows, long long needing, long long free, long long row_bytes);
 
+/// A window of keys is gone through in intervals of this many equal parts of its rows, spread evenly over its pages.
+constexpr int key_parts = 1024;
+
+/// An average page of such a window.
+struct KeyPage {
+  long long rows = 0, row_bytes = 0;  ///< row versions, and the room that one takes with its line pointer
+  long long free_bytes = 0;
+  int growth = 8;  ///< bytes a new version is longer
+};
+
+/// How many parts the next pass takes when `done` parts have been changed: first one `passes`-th, which moves away,
+/// then what fits into the room that is left on a page, less `care` rows, as a page may hold more of a part than
+/// another.
+int next_parts(int done, int passes, const KeyPage& page, double care);
+
 /// Is the measured share of in-place updates too small for passes to pay?
 bool passes_fail(std::size_t stayed, std::size_t left);
 

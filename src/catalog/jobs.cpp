@@ -56,8 +56,8 @@ std::optional<JobRecord> load_job(long long job_id) {
       "SELECT job_id, run_id, step, action, relation, alias, relation_oid, assignments, condition, cursor_kind, "
       "key_columns, leaves, leaf_blocks, leaf_files, leaf, next_block, next_key, end_key, batch_size, batches, "
       "rows_done, "
-      "rows_seen, rows_total, blocks_done, blocks_total, state, wal_bytes, rows_hot, quarantined, window_key, passes, "
-      "pass, into_oid, into_columns FROM "
+      "rows_seen, rows_total, blocks_done, blocks_total, state, wal_bytes, rows_hot, quarantined, window_key, "
+      "window_part, into_oid, into_columns FROM "
       "migration_ext.job "
       "WHERE job_id = $1::bigint",
       {sql_int(job_id)});
@@ -94,10 +94,9 @@ std::optional<JobRecord> load_job(long long job_id) {
   j.rows_hot = pg::to_integer(r[27]);
   j.quarantined = pg::to_integer(r[28]);
   j.window_key = pg::parse_array(r[29]);
-  j.passes = static_cast<int>(pg::to_integer(r[30]));
-  j.pass = static_cast<int>(pg::to_integer(r[31]));
-  j.into_oid = static_cast<unsigned>(pg::to_integer(r[32]));
-  j.into_columns = pg::parse_array(r[33]);
+  j.window_part = static_cast<int>(pg::to_integer(r[30]));
+  j.into_oid = static_cast<unsigned>(pg::to_integer(r[31]));
+  j.into_columns = pg::parse_array(r[32]);
   return j;
 }
 
@@ -117,7 +116,7 @@ void use_keys(const JobRecord& j) {
   Scope scope;
   pg::query(
       "UPDATE migration_ext.job SET cursor_kind = 'keyset', key_columns = $2::text[], end_key = $3::text[], next_key = "
-      "NULL, leaf = 1, next_block = 0, window_key = NULL, passes = 0, pass = 0, batch_size = $4::bigint WHERE job_id = "
+      "NULL, leaf = 1, next_block = 0, window_key = NULL, window_part = 0, batch_size = $4::bigint WHERE job_id = "
       "$1::bigint",
       {sql_int(j.job_id), sql_array(j.key_columns), sql_array(j.end_key), sql_int(j.batch_size)});
 }
@@ -143,13 +142,13 @@ bool advance_job(const JobRecord& j, long long epoch, double busy_ms) {
       "batch_size = $6::bigint, batches = $7::bigint, rows_done = $8::bigint, rows_seen = $9::bigint, "
       "blocks_done = $10::bigint, leaf_files = $11::oid[], leaf_blocks = $12::bigint[], "
       "busy = busy + $13::double precision * interval '1 millisecond', wal_bytes = $14::bigint, rows_hot = "
-      "$15::bigint, window_key = $16::text[], passes = $17::integer, pass = $18::integer "
+      "$15::bigint, window_key = $16::text[], window_part = $17::integer "
       "WHERE job_id = $1::bigint AND owner_epoch = $2::bigint",
       {sql_int(j.job_id), sql_int(epoch), sql_int(j.leaf), sql_int(j.next_block),
        j.next_key.empty() ? Value() : sql_array(j.next_key), sql_int(j.batch_size), sql_int(j.batches),
        sql_int(j.rows_done), sql_int(j.rows_seen), sql_int(j.blocks_done), number_array(j.leaf_files),
        number_array(j.leaf_blocks), std::to_string(busy_ms), sql_int(j.wal_bytes), sql_int(j.rows_hot),
-       j.window_key.empty() ? Value() : sql_array(j.window_key), sql_int(j.passes), sql_int(j.pass)});
+       j.window_key.empty() ? Value() : sql_array(j.window_key), sql_int(j.window_part)});
   return pg::rows_processed() == 1;
 }
 

@@ -22,10 +22,10 @@ struct JobRecord {
   long long next_block = 0;
   long long end_block = 0;  ///< of a range: where it ends
   std::vector<std::string> next_key, end_key;
-  /// A window of keys that is gone through in passes: its last key, how many passes it has, which is the next. A window
-  /// is open while `pass` is above 0.
+  /// A window of keys that is gone through in passes: its last key, and how many of its backfill::key_parts are done. A
+  /// window is open while `window_part` is above 0.
   std::vector<std::string> window_key;
-  int passes = 0, pass = 0;
+  int window_part = 0;
   long long batch_size = 0, batches = 0, rows_done = 0, rows_seen = 0, rows_total = 0, blocks_done = 0,
             blocks_total = 0;
   long long wal_bytes = 0;  ///< written by its batches

@@ -52,8 +52,8 @@ std::optional<Claim> take_free_range(JobRecord& j, int worker) {
       "UPDATE migration_ext.range SET worker = $2::integer, claim = claim + 1 WHERE job_id = $1::bigint AND range = "
       "(SELECT g.range FROM migration_ext.range g WHERE g.job_id = $1::bigint AND g.worker IS NULL ORDER BY g.range "
       "LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING range, claim, leaf, next_block, end_block, next_key, end_key, "
-      "batch_size, batches, rows_done, rows_seen, rows_total, blocks_done, wal_bytes, rows_hot, window_key, passes, "
-      "pass",
+      "batch_size, batches, rows_done, rows_seen, rows_total, blocks_done, wal_bytes, rows_hot, window_key, "
+      "window_part",
       {sql_int(j.job_id), sql_int(worker)});
   if (rows.empty()) return std::nullopt;
   const Row& r = rows[0];
@@ -73,8 +73,7 @@ std::optional<Claim> take_free_range(JobRecord& j, int worker) {
   j.wal_bytes = pg::to_integer(r[13]);
   j.rows_hot = pg::to_integer(r[14]);
   j.window_key = pg::parse_array(r[15]);
-  j.passes = static_cast<int>(pg::to_integer(r[16]));
-  j.pass = static_cast<int>(pg::to_integer(r[17]));
+  j.window_part = static_cast<int>(pg::to_integer(r[16]));
   return claim;
 }
 
@@ -97,14 +96,14 @@ bool advance_range(const JobRecord& j, const Claim& claim, double busy_ms) {
   pg::query(
       "UPDATE migration_ext.range SET next_block = $4::bigint, next_key = $5::text[], batch_size = $6::bigint, batches "
       "= $7::bigint, rows_done = $8::bigint, rows_seen = $9::bigint, blocks_done = $10::bigint, wal_bytes = "
-      "$11::bigint, rows_hot = $12::bigint, window_key = $14::text[], passes = $15::integer, pass = $16::integer, busy "
+      "$11::bigint, rows_hot = $12::bigint, window_key = $14::text[], window_part = $15::integer, busy "
       "= busy + $13::double precision * interval '1 millisecond' / "
       "greatest(1, (SELECT count(*) FROM migration_ext.range g WHERE g.job_id = $1::bigint AND g.worker IS NOT NULL)) "
       "WHERE job_id = $1::bigint AND range = $2::integer AND claim = $3::bigint",
       {sql_int(j.job_id), sql_int(claim.range), sql_int(claim.claim), sql_int(j.next_block), key_or_null(j.next_key),
        sql_int(j.batch_size), sql_int(j.batches), sql_int(j.rows_done), sql_int(j.rows_seen), sql_int(j.blocks_done),
-       sql_int(j.wal_bytes), sql_int(j.rows_hot), std::to_string(busy_ms), key_or_null(j.window_key), sql_int(j.passes),
-       sql_int(j.pass)});
+       sql_int(j.wal_bytes), sql_int(j.rows_hot), std::to_string(busy_ms), key_or_null(j.window_key),
+       sql_int(j.window_part)});
   return pg::rows_processed() == 1;
 }
 

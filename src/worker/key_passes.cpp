@@ -17,6 +17,8 @@ namespace {
 /// As for blocks: what fits into the processor's reach, and tables that are not worth it.
 constexpr long long window_blocks = 1024, short_table_blocks = 16;
 constexpr int look_again_windows = 32;
+/// Share of the rows of a pass that may leave their pages before the next ones take less.
+constexpr double few_leave = 0.05;
 constexpr const char* sqlstate_undefined_function = "42883";
 constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 
@@ -39,12 +41,12 @@ void KeyPasses::look_at_table() {
     largest = shape;
   }
   if (most < short_table_blocks) return;
-  rows_per_page_ = largest.rows;
+  page_ = {largest.rows, largest.row_bytes, largest.free_bytes, 8};
   passes_ = backfill::choose_passes(largest.rows, largest.rows, largest.free_bytes, largest.row_bytes);
 }
 
 bool KeyPasses::lie_together(const std::vector<pg::Parameter>& window) {
-  pg::Prepared pages(backfill::key_pages(job_.target, job_.key, job_.record.next_key.empty(), passes_));
+  pg::Prepared pages(backfill::key_pages(job_.target, job_.key, job_.record.next_key.empty()));
   std::vector<std::vector<std::string>> found;
   try {
     pg::in_subtransaction([&] { job_.as_script_raw([&] { pages.run(window, found); }); });
@@ -55,29 +57,34 @@ bool KeyPasses::lie_together(const std::vector<pg::Parameter>& window) {
     return false;
   }
   const long long rows = std::stoll(found.at(0).at(0)), on = std::stoll(found[0].at(1));
-  return on > 0 && rows >= on * std::max(4LL, rows_per_page_ / 4);
+  return on > 0 && rows >= on * std::max(4LL, page_.rows / 4);
 }
 
-int KeyPasses::choose(const std::vector<pg::Parameter>& window) {
-  if (off_ || job_.target.deletes || !job_.target.into.empty() || job_.settings.passes == 1) return 1;
+bool KeyPasses::pay(const std::vector<pg::Parameter>& window) {
+  if (off_ || job_.target.deletes || !job_.target.into.empty() || job_.settings.passes == 1) return false;
   if (generation_ != job_.generation) look_at_table();
-  const int wanted = job_.settings.passes > 0 && passes_ > 0 ? job_.settings.passes : passes_;
-  if (wanted <= 1) return 1;
-  // What was asked for is not judged, but a class needs to be possible.
-  if (windows_++ % look_again_windows == 0) {
-    const int judged = passes_;
-    passes_ = wanted;
-    together_ = lie_together(window);
-    passes_ = judged;
-  }
-  if (off_) return 1;
-  return together_ || job_.settings.passes > 0 ? wanted : 1;
+  if (wanted() <= 1) return false;
+  // What was asked for is not judged, but a fraction of the key needs to be possible.
+  if (windows_++ % look_again_windows == 0) together_ = lie_together(window);
+  return !off_ && (together_ || job_.settings.passes > 0);
+}
+
+int KeyPasses::wanted() const {
+  return job_.settings.passes > 0 ? job_.settings.passes : passes_;
+}
+
+int KeyPasses::parts() {
+  // Another process may have opened the window.
+  if (generation_ != job_.generation) look_at_table();
+  const int done = job_.record.window_part;
+  // Rows that will move anyway are moved by as many at a time as the first ones.
+  return std::min(backfill::next_parts(gave_up_ ? 0 : done, wanted(), page_, care_), backfill::key_parts - done);
 }
 
 long long KeyPasses::limit() const {
   if (passes_ <= 1 || !together_) return job_.settings.max_batch_rows;
   const long long blocks = job_.settings.window_blocks > 0 ? job_.settings.window_blocks : window_blocks;
-  return std::min(job_.settings.max_batch_rows, blocks * std::max(1LL, rows_per_page_));
+  return std::min(job_.settings.max_batch_rows, blocks * std::max(1LL, page_.rows));
 }
 
 void KeyPasses::begin_window() {
@@ -114,10 +121,13 @@ int KeyPasses::pause_ms() {
   return pause;
 }
 
-void KeyPasses::changed(int pass, long long rows, long long hot) {
+void KeyPasses::changed(long long rows, long long hot) {
   turn_.last = pg::own_transaction();
   // The first pass moves rows on purpose, and so does giving up on the horizon.
-  if (pass == 0 || gave_up_ || hot < 0) return;
+  if (job_.record.window_part == 0 || gave_up_ || hot < 0 || rows <= 0) return;
+  // Rows that had to leave say that a page holds more of a part than an average one, or that rows grow more.
+  const double left = 1 - static_cast<double>(hot) / static_cast<double>(rows);
+  care_ = std::clamp(care_ + (left > few_leave ? 0.1 : -0.1), least_care, most_care);
   stayed_ += static_cast<std::size_t>(std::min(hot, rows));
   left_ += static_cast<std::size_t>(std::max(0LL, rows - hot));
   if (off_ || job_.settings.passes > 0 || !backfill::passes_fail(stayed_, left_)) return;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "backfill/passes.hpp"
 #include "pg/prepared.hpp"
 #include "worker/backfill_job.hpp"
 
@@ -20,8 +21,10 @@ namespace migration {
 class KeyPasses {
  public:
   explicit KeyPasses(BackfillJob& job) : job_(job) {}
-  /// Passes of the window from the cursor to `high`; 1: in one statement. Inside a transaction.
-  int choose(const std::vector<pg::Parameter>& window);
+  /// Is the window with these ends worth passes, or one statement? Inside a transaction.
+  bool pay(const std::vector<pg::Parameter>& window);
+  /// How many parts of the open window, of backfill::key_parts, its next pass takes.
+  int parts();
   /// Most rows of a window.
   long long limit() const;
 
@@ -31,7 +34,7 @@ class KeyPasses {
   /// Milliseconds until ready() is worth another try; 0: it was ready.
   int pause_ms();
   /// In the transaction of a pass, when it has changed `rows` rows, `hot` of them in place (-1: not known).
-  void changed(int pass, long long rows, long long hot);
+  void changed(long long rows, long long hot);
   /// A window begins.
   void begin_window();
   bool is_stuck() const { return turn_.stuck > 0; }
@@ -43,13 +46,16 @@ class KeyPasses {
   void change_turn(Turn& other) { std::swap(turn_, other); }
 
  private:
+  static constexpr double least_care = 0.5, most_care = 4;
   void look_at_table();
+  int wanted() const;
   bool lie_together(const std::vector<pg::Parameter>& window);
 
   BackfillJob& job_;
   int generation_ = -1;
   int passes_ = 1;  ///< for a window that lies together
-  long long rows_per_page_ = 0;
+  backfill::KeyPage page_;
+  double care_ = least_care;  ///< rows by which a pass takes less than fits on an average page
   bool together_ = false;
   int windows_ = 0;  ///< since that was looked at
   Turn turn_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "backfill/passes.hpp"
 #include "pg/portal.hpp"
 #include "pg/settings.hpp"
 #include "pg/usage.hpp"
@@ -24,16 +25,19 @@ void KeyRanges::prepare() {
   first_ = first;
   bound_ = std::make_unique<pg::Prepared>(backfill::key_bound(job_.target, job_.key, first));
   change_ = std::make_unique<pg::Prepared>(backfill::key_batch(job_.target, job_.key, first));
-  of_class_.reset();
+  of_part_.reset();
 }
 
-pg::Prepared& KeyRanges::change_of_class() {
+pg::Prepared& KeyRanges::change_of_part() {
   prepare();
-  if (!of_class_ || classes_ != job_.record.passes) {
-    classes_ = job_.record.passes;
-    of_class_ = std::make_unique<pg::Prepared>(backfill::key_class_batch(job_.target, job_.key, first_, classes_));
-  }
-  return *of_class_;
+  if (!of_part_) of_part_ = std::make_unique<pg::Prepared>(backfill::key_part_batch(job_.target, job_.key, first_));
+  return *of_part_;
+}
+
+void KeyRanges::add_interval(std::vector<pg::Parameter>& to, int parts) const {
+  constexpr long long fractions = (1LL << 31) / backfill::key_parts;
+  to.emplace_back(pg::sql_int(job_.record.window_part * fractions));
+  to.emplace_back(pg::sql_int(parts * fractions));
 }
 
 std::vector<pg::Parameter> KeyRanges::parameters(const std::vector<std::string>& high) const {
@@ -67,13 +71,11 @@ bool KeyRanges::move_on(const std::vector<std::string>& high, bool last) {
 bool KeyRanges::batch() {
   catalog::JobRecord& job = job_.record;
   if (job.end_key.empty()) return false;  // the table was empty
-  if (job.pass > 0) return pass(false);
+  if (in_window()) return pass(false);
   std::vector<std::string> high;
   const bool last = next_range(high);
-  const int passes = passes_.choose(parameters(high));
-  if (passes > 1) {
+  if (passes_.pay(parameters(high))) {
     job.window_key = high;
-    job.passes = passes;
     passes_.begin_window();
     return pass(false);
   }
@@ -83,29 +85,30 @@ bool KeyRanges::batch() {
 
 bool KeyRanges::pass(bool careful) {
   catalog::JobRecord& job = job_.record;
-  if (job.pass > 0 && !careful && !passes_.ready()) return true;
+  if (in_window() && !careful && !passes_.ready()) return true;
+  const int parts = passes_.parts();
   if (careful) {
-    change_carefully(job.window_key, true);
-    return end_of_pass();
+    change_carefully(job.window_key, parts);
+    return end_of_pass(parts);
   }
   const unsigned leaf = job.leaves.size() == 1 ? job.leaves[0] : 0;
   const long long hot_before = leaf != 0 ? pg::own_hot_updates(leaf) : 0;
-  pg::Prepared& change = change_of_class();
+  pg::Prepared& change = change_of_part();
   std::vector<pg::Parameter> given = parameters(job.window_key);
-  given.emplace_back(pg::sql_int(job.pass));
+  add_interval(given, parts);
   long long rows = 0;
   job_.as_script([&] { rows = static_cast<long long>(change.run(given)); });
   job.rows_done += rows;
-  passes_.changed(job.pass, rows, leaf != 0 ? pg::own_hot_updates(leaf) - hot_before : -1);
-  return end_of_pass();
+  passes_.changed(rows, leaf != 0 ? pg::own_hot_updates(leaf) - hot_before : -1);
+  return end_of_pass(parts);
 }
 
-bool KeyRanges::end_of_pass() {
+bool KeyRanges::end_of_pass(int parts) {
   catalog::JobRecord& job = job_.record;
-  if (++job.pass < job.passes) return true;
+  if ((job.window_part += parts) < backfill::key_parts) return true;
   const std::vector<std::string> high = std::move(job.window_key);
   job.window_key.clear();
-  job.pass = job.passes = 0;
+  job.window_part = 0;
   return move_on(high, high == job.end_key);
 }
 
@@ -116,30 +119,31 @@ void KeyRanges::measured(long long rows) {
   proposed_ = 0;
 }
 
-void KeyRanges::change_carefully(const std::vector<std::string>& high, bool of_class) {
+void KeyRanges::change_carefully(const std::vector<std::string>& high, int parts) {
   catalog::JobRecord& job = job_.record;
   const bool from_start = job.next_key.empty();
-  pg::Prepared listing(of_class ? backfill::key_class_list_of(job_.target, job_.key, from_start, job.passes)
-                                : backfill::key_list_of(job_.target, job_.key, from_start));
-  const auto with_class = [&](std::vector<pg::Parameter> given) {
-    if (of_class) given.emplace_back(pg::sql_int(job.pass));
+  pg::Prepared listing(parts > 0 ? backfill::key_part_list_of(job_.target, job_.key, from_start)
+                                 : backfill::key_list_of(job_.target, job_.key, from_start));
+  const auto with_interval = [&](std::vector<pg::Parameter> given) {
+    if (parts > 0) add_interval(given, parts);
     return given;
   };
   std::vector<std::vector<std::string>> keys;
   job_.as_script([&] {
     BackfillJob::plain_keys();
-    listing.run(with_class(parameters(high)), keys);
+    listing.run(with_interval(parameters(high)), keys);
   });
   // Ranges from one listed key to another: a row that arrives in between belongs to the range around it.
   const std::vector<std::string> low = job.next_key;
   const auto change = [&](std::size_t from, std::size_t to) {
     job.next_key = from == 0 ? low : keys[from - 1];
     prepare();
-    pg::Prepared& statement = of_class ? change_of_class() : *change_;
+    pg::Prepared& statement = parts > 0 ? change_of_part() : *change_;
     long long changed = 0;
     job_.as_script_raw([&] {
       pg::run_statement("SET CONSTRAINTS ALL IMMEDIATE", false);
-      changed = static_cast<long long>(statement.run(with_class(parameters(to == keys.size() ? high : keys[to - 1]))));
+      changed =
+          static_cast<long long>(statement.run(with_interval(parameters(to == keys.size() ? high : keys[to - 1]))));
     });
     job.rows_done += changed;
   };
@@ -152,11 +156,11 @@ void KeyRanges::change_carefully(const std::vector<std::string>& high, bool of_c
 bool KeyRanges::careful_batch() {
   catalog::JobRecord& job = job_.record;
   if (job.end_key.empty()) return false;
-  if (job.pass > 0) return pass(true);
+  if (in_window()) return pass(true);
   job.batch_size = std::min(job.batch_size, careful_rows);
   std::vector<std::string> high;
   const bool last = next_range(high);
-  change_carefully(high, false);
+  change_carefully(high, 0);
   return move_on(high, last);
 }
 

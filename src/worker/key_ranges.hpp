@@ -2,10 +2,10 @@
 //
 // What: each batch finds the key `batch_size` rows above the cursor and changes the rows in between. Where it pays
 // (key_passes.hpp), such a window is gone through in passes, each a transaction of its own: every pass changes the rows
-// of one class of keys, so that all but the first find the room that the rows of the one before have left on their
-// pages. Invariants: the cursor, and the next pass with it, moves in the transaction that changed the rows, and the
-// class of a row follows from its key, so a row is changed once, whatever dies; ranges are half open, (low, high].
-// Locks: each statement under lock_timeout.
+// of one interval of fractions of the key, so that all but the first find the room that the rows of the one before have
+// left on their pages. Invariants: the cursor, and the part of the window with it, moves in the transaction that
+// changed the rows, and the part that a row belongs to follows from its key, so a row is changed once, whatever dies;
+// ranges are half open, (low, high]. Locks: each statement under lock_timeout.
 #pragma once
 
 #include <memory>
@@ -27,7 +27,7 @@ class KeyRanges {
   /// The same, halving where it fails and setting single rows aside.
   bool careful_batch();
   /// Has a window been begun and not ended?
-  bool in_window() const { return job_.record.pass > 0; }
+  bool in_window() const { return job_.record.window_part > 0; }
   /// Most rows of the next window, and the size that its cost proposes; the least of all passes counts.
   long long limit() const { return passes_.limit(); }
   void measured(long long rows);
@@ -55,17 +55,19 @@ class KeyRanges {
   bool move_on(const std::vector<std::string>& high, bool last);
   /// The next pass of the open window, all of it or, in a transaction that looks for bad rows, carefully.
   bool pass(bool careful);
-  bool end_of_pass();
-  pg::Prepared& change_of_class();
-  void change_carefully(const std::vector<std::string>& high, bool of_class);
+  bool end_of_pass(int parts);
+  pg::Prepared& change_of_part();
+  /// The interval of fractions of `parts` parts from where the window is.
+  void add_interval(std::vector<pg::Parameter>& to, int parts) const;
+  /// `parts` 0: all rows up to `high`.
+  void change_carefully(const std::vector<std::string>& high, int parts);
 
   BackfillJob& job_;
   KeyPasses passes_;
   int generation_ = 0;
-  int classes_ = 0;  ///< of of_class_
   long long proposed_ = 0;
   bool first_ = true;  ///< prepared for a range without a low end
-  std::unique_ptr<pg::Prepared> bound_, change_, of_class_;
+  std::unique_ptr<pg::Prepared> bound_, change_, of_part_;
 };
 
 }  // namespace migration

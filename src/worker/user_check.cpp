@@ -36,7 +36,8 @@ std::optional<std::string> ask_user_check(const std::string& expression, const c
       pg::SettingsFrame frame;
       apply_script_path(step.script_path);
       for (const std::string& setting : step.settings) pg::run_statement(setting, false);
-      pg::set_local("transaction_read_only", "on");
+      // By statement: PostgreSQL 16 takes this parameter from nobody who saves it and puts it back.
+      pg::run_statement("SET LOCAL transaction_read_only = on", false);
       pg::set_local("lock_timeout", std::to_string(limit_ms / 2));
       pg::ScriptRights rights;
       pg::Deadline deadline(limit_ms);

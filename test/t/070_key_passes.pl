@@ -36,7 +36,7 @@ sub backfill
 	my ($heap, $indexes, $hot) = split /\|/, $m->sql($db, "SELECT round(100 * (pg_relation_size('$name')::numeric / heap - 1)), round(100 * (pg_indexes_size('$name')::numeric / indexes - 1)),"
 		. " (SELECT round(100 * rows_hot::numeric / rows_done) FROM migration_ext.job ORDER BY job_id DESC LIMIT 1) FROM size_of_$name");
 	note "$name: heap +$heap %, indexes +$indexes %, HOT $hot %";
-	is($m->sql($db, 'SELECT rows_done, pass, passes, window_key IS NULL FROM migration_ext.job ORDER BY job_id DESC LIMIT 1'), "$rows|0|0|t", "$name: no window is left open");
+	is($m->sql($db, 'SELECT rows_done, window_part, window_key IS NULL FROM migration_ext.job ORDER BY job_id DESC LIMIT 1'), "$rows|0|t", "$name: no window is left open");
 	return ($heap, $indexes, $hot);
 }
 
@@ -72,11 +72,11 @@ my $run = $m->sql($db, q{SET migration_ext.batch_target = '20ms'; SELECT migrati
 my $pauses = 0;
 for (1 .. 6)
 {
-	$m->until_sql($db, 'SELECT pass > 0 FROM migration_ext.job ORDER BY job_id DESC LIMIT 1', 't', 20) or last;
+	$m->until_sql($db, 'SELECT window_part > 0 FROM migration_ext.job ORDER BY job_id DESC LIMIT 1', 't', 20) or last;
 	$m->attempt($db, "SELECT migration_pause($run)");
 	$m->until_true('it is paused or has ended', sub { $m->sql($db, "SELECT state FROM migration_runs() WHERE run_id = $run") =~ /paused|succeeded/ });
 	last if $m->sql($db, "SELECT state FROM migration_runs() WHERE run_id = $run") ne 'paused';
-	$pauses++ if $m->sql($db, 'SELECT pass > 0 FROM migration_ext.job ORDER BY job_id DESC LIMIT 1') eq 't';
+	$pauses++ if $m->sql($db, 'SELECT window_part > 0 FROM migration_ext.job ORDER BY job_id DESC LIMIT 1') eq 't';
 	is($m->sql($db, 'SELECT count(*) FROM middle WHERE n - base NOT IN (0, 1)'), '0', 'paused: no row twice');
 	$m->sql($db, "SELECT migration_resume($run)");
 }

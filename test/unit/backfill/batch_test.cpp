@@ -1,5 +1,6 @@
 // Texts and arithmetic of backfill batches.
 #include "backfill/batch.hpp"
+#include "backfill/passes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -85,29 +86,74 @@ TEST(Bar, NeverLeavesItsFrame) {
   EXPECT_EQ(bar(250), "[####################] 100.0 %");
 }
 
-TEST(Keys, ClassesFollowFromTheKeyAlone) {
+TEST(Keys, FractionsFollowFromTheKeyAlone) {
   const Key number{{"a", "bigint", "OPERATOR(pg_catalog.<=)", "OPERATOR(pg_catalog.=)", "OPERATOR(pg_catalog.>)"}};
-  const std::string sql = key_class_batch(fill(), number, false, 8);
+  const std::string sql = key_part_batch(fill(), number, false);
   EXPECT_EQ(std::count(sql.begin(), sql.end(), '('), std::count(sql.begin(), sql.end(), ')'));
-  EXPECT_NE(sql.find("OPERATOR(pg_catalog.=) $3::pg_catalog.int8"), std::string::npos) << sql;
-  EXPECT_NE(key_class_batch(fill(), number, true, 8).find("OPERATOR(pg_catalog.=) $2::pg_catalog.int8"),
+  EXPECT_NE(sql.find("OPERATOR(pg_catalog.-) (SELECT $3::pg_catalog.int8)"), std::string::npos) << sql;
+  EXPECT_NE(sql.find("OPERATOR(pg_catalog.<) (SELECT $4::pg_catalog.int8)"), std::string::npos) << sql;
+  EXPECT_NE(key_part_batch(fill(), number, true).find("OPERATOR(pg_catalog.-) (SELECT $2::pg_catalog.int8)"),
             std::string::npos);
   EXPECT_EQ(sql.find("hash"), std::string::npos);
-  EXPECT_NE(key_class(fill(), {column("a")}, 8).find("hash_record_extended"), std::string::npos);
+  EXPECT_NE(key_fraction(fill(), {column("a")}).find("hash_record_extended"), std::string::npos);
 }
 
-/// The same arithmetic, to see what it does to rows that lie side by side.
-TEST(Keys, ClassesAreSpreadOverNeighboursWhateverTheStep) {
+namespace {
+
+/// The arithmetic of key_fraction(), to see what it does to rows that lie side by side.
+long long fraction_of(long long key) {
+  return static_cast<long long>((static_cast<unsigned long long>(key) & 2147483647ULL) * 1327217885ULL & 2147483647ULL);
+}
+
+}  // namespace
+
+TEST(Keys, IntervalsAreSpreadOverNeighboursWhateverTheStep) {
   for (long long step : {1LL, 2LL, 7LL, 8LL, 64LL, 1000LL, -1LL}) {
-    for (int classes : {2, 6, 8, 11, 16}) {
-      std::vector<int> rows(static_cast<std::size_t>(classes), 0);
+    for (int parts : {2, 6, 8, 11, 16}) {
       const int page = 60;
-      for (long long i = 0; i < page; ++i) {
-        const unsigned long long key = static_cast<unsigned long long>(1000003 + i * step) & 2147483647ULL;
-        ++rows[static_cast<std::size_t>(((key * 1327217885ULL & 2147483647ULL) * static_cast<unsigned>(classes)) >>
-                                        31)];
+      for (int part = 0; part < parts; ++part) {
+        const long long from = (1LL << 31) / parts * part;
+        int rows = 0;
+        for (long long i = 0; i < page; ++i) {
+          rows += ((fraction_of(1000003 + i * step) - from) & 2147483647LL) < (1LL << 31) / parts ? 1 : 0;
+        }
+        EXPECT_LE(rows, page / parts * 2 + 2) << "step " << step << ", " << part << " of " << parts;
       }
-      for (int n : rows) EXPECT_LE(n, page / classes * 2 + 2) << "step " << step << ", " << classes << " classes";
     }
   }
+}
+
+/// Pages of 81 rows of 100 bytes, as of a table that has just been loaded: how many rows leave them.
+TEST(Keys, PartsAreAsWideAsThePagesHaveRoom) {
+  for (long long step : {1LL, 2LL, 64LL}) {
+    const KeyPage page{81, 100, 68, 8};
+    const int passes = 11, pages = 50;
+    std::vector<long long> room(pages, page.free_bytes), dead(pages, 0);
+    int moved = 0, taken = 0;
+    for (int done = 0; done < key_parts; ++taken) {
+      const int parts = next_parts(done, passes, page, 0.5);
+      ASSERT_GT(parts, 0);
+      ASSERT_LE(done + parts, key_parts);
+      for (int p = 0; p < pages; ++p) {
+        const auto at = static_cast<std::size_t>(p);
+        room[at] += dead[at];
+        dead[at] = 0;
+        for (long long i = 0; i < page.rows; ++i) {
+          const long long distance = fraction_of((p * page.rows + i) * step) - done * ((1LL << 31) / key_parts);
+          if ((distance & 2147483647LL) >= parts * ((1LL << 31) / key_parts)) continue;
+          const bool fits = room[at] >= page.row_bytes + page.growth;
+          if (fits) room[at] -= page.row_bytes + page.growth;
+          moved += fits ? 0 : 1;
+          dead[at] += page.row_bytes;
+        }
+      }
+      done += parts;
+    }
+    // 1 of 11 in the first pass, and 1 of 13 because all rows grow by 8 %.
+    EXPECT_LE(moved, 81 * pages * 15 / 100) << "step " << step;
+    EXPECT_LE(taken, 22) << "step " << step;
+  }
+  EXPECT_EQ(next_parts(0, 1, {60, 100, 0, 8}, 0.5), key_parts);
+  EXPECT_EQ(next_parts(1000, 11, {60, 100, 8000, 8}, 0.5), key_parts - 1000);
+  EXPECT_GE(next_parts(100, 64, {60, 100, 0, 8000}, 4), 1);
 }
