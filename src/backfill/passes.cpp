@@ -14,6 +14,8 @@ constexpr double move_by_prune = 0.6;
 /// takes the new entries, and the index does not grow.
 constexpr int for_the_indexes = 4;
 constexpr int fewest = 6, most_useful = 16;
+/// The smallest pass over keys takes one of this many rows.
+constexpr int fewest_of_rows = 40;
 
 }  // namespace
 
@@ -27,15 +29,19 @@ int choose_passes(long long rows, long long needing, long long free, long long r
 
 int next_parts(int done, int passes, const KeyPage& page, double care) {
   const int left = key_parts - done;
-  if (passes <= 1 || page.rows <= 0 || page.row_bytes <= 0) return left;
-  const int first = (key_parts + passes - 1) / passes;
-  if (done == 0) return std::min(left, first);
+  if (passes <= 1 || page.rows <= 0 || page.row_bytes <= line_pointer) return left;
   const auto rows = static_cast<double>(page.rows);
-  const double moved = rows * first / key_parts, stayed = rows * (done - first) / key_parts;
-  const double room =
-      static_cast<double>(page.free_bytes) + moved * static_cast<double>(page.row_bytes) - stayed * page.growth;
-  const double fit = std::max(1.0, room / static_cast<double>(page.row_bytes + page.growth) - care);
-  return std::clamp(static_cast<int>(fit * key_parts / rows), 1, left);
+  const int length = static_cast<int>(page.row_bytes) - line_pointer;
+  const int leave = rows_to_leave(static_cast<int>(page.rows), page.free_bytes, length, page.growth);
+  const double first = key_parts * std::min(0.5, std::max(1.0 / passes, leave / rows));
+  if (done == 0) return std::clamp(static_cast<int>(std::ceil(first)), 1, left);
+  // What left has left its line pointers behind.
+  const double room = static_cast<double>(page.free_bytes) + rows * first / key_parts * length -
+                      rows * (done - first) / key_parts * (page.growth + line_pointer);
+  const double fit = room / static_cast<double>(page.row_bytes + page.growth) - care;
+  // A pass of a row or two costs more than moving them.
+  const double fewest_rows = rows / fewest_of_rows;
+  return std::clamp(static_cast<int>(std::max(fit, fewest_rows) * key_parts / rows), 1, left);
 }
 
 bool passes_fail(std::size_t stayed, std::size_t left) {

@@ -24,14 +24,28 @@ struct PassPlan {
 /// Least passes worth their name, and most.
 constexpr int least_passes = 2, most_passes = 64;
 
+constexpr int line_pointer = 4;
+
 /// Bytes a new version of `length` bytes takes, with its line pointer; `align` is the server's MAXALIGN, 8.
 constexpr int room_of(int length, int growth) {
-  return ((length + growth + 7) & ~7) + 4;
+  return ((length + growth + 7) & ~7) + line_pointer;
 }
 
 /// Rows a pass moves away from a page without room, of `needing` rows it has.
 constexpr int rows_to_move(int needing, int passes) {
   return passes <= 1 ? needing : (needing + passes - 1) / passes;
+}
+
+/// Rows that have to leave a page before all that stay are changed: each new version is `growth` bytes longer, and the
+/// line pointer of the old one stays behind, as what leads to it. To take them away first is cheapest: every later pass
+/// has their room, where a page that is short of room takes many passes of a row or two. `length` is that of a row.
+constexpr int rows_to_leave(int rows, long long free, int length, int growth) {
+  const long long short_of =
+      static_cast<long long>(rows) * (room_of(length, growth) - room_of(length, 0) + line_pointer) - free;
+  if (short_of <= 0) return 0;
+  const int room = room_of(length, growth);
+  // One more, as room is used in whole rows only.
+  return static_cast<int>((short_of + room - 1) / room) + 1;
 }
 
 /// Number of passes for pages of `rows` rows of which `needing` need the change; `free` bytes are free on an average

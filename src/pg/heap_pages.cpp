@@ -91,6 +91,18 @@ bool unpruned(Page page, const WindowPage& p, const Work& w) {
   return offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(PageGetItemId(page, offset));
 }
 
+/// Rows that this pass may move away from the page.
+int most_moves(Page page, const WindowPage& p, const Work& w, long long free) {
+  if (w.plan.all) return p.count;
+  if (p.done > 0) return backfill::rows_to_move(p.count - p.done, 8);
+  const int share = backfill::rows_to_move(p.count, w.plan.passes);
+  const OffsetNumber offset = w.offsets[p.first];
+  if (p.count < 2 || offset > PageGetMaxOffsetNumber(page) || !ItemIdIsNormal(PageGetItemId(page, offset)))
+    return share;
+  const int length = static_cast<int>(ItemIdGetLength(PageGetItemId(page, offset)));
+  return std::max(share, std::min(p.count / 2, backfill::rows_to_leave(p.count, free, length, w.plan.growth)));
+}
+
 void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
   const bool blocked = unpruned(page, p, w);
   if (!p.sampled && !blocked) {
@@ -103,7 +115,7 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
   if (free > 0) free += static_cast<long long>(sizeof(ItemIdData));
   const bool first = p.done == 0;
   const std::uint16_t before = p.done;
-  const int moves = w.plan.all ? p.count : backfill::rows_to_move(p.count - p.done, first ? w.plan.passes : 8);
+  const int moves = most_moves(page, p, w, free);
   int fit = 0, forced = 0;
   bool full = false;
   while (p.done < p.count) {

@@ -18,7 +18,7 @@ namespace {
 constexpr long long window_blocks = 1024, short_table_blocks = 16;
 constexpr int look_again_windows = 32;
 /// Share of the rows of a pass that may leave their pages before the next ones take less.
-constexpr double few_leave = 0.05;
+constexpr double few_leave = 0.02;
 constexpr const char* sqlstate_undefined_function = "42883";
 constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 

@@ -46,7 +46,7 @@ class KeyPasses {
   void change_turn(Turn& other) { std::swap(turn_, other); }
 
  private:
-  static constexpr double least_care = 0.5, most_care = 4;
+  static constexpr double least_care = 0.5, most_care = 2;
   void look_at_table();
   int wanted() const;
   bool lie_together(const std::vector<pg::Parameter>& window);

@@ -22,6 +22,21 @@ TEST(Passes, EveryPassTakesARowFromAPageThatHasSome) {
   EXPECT_EQ(rows_to_move(58, 1), 58);
 }
 
+TEST(Passes, WhatCannotStayLeavesFirst) {
+  // 81 rows that grow from 96 to 104 bytes and each leave a line pointer: 904 bytes short, 9 rows, and one more.
+  EXPECT_EQ(rows_to_leave(81, 68, 96, 8), 10);
+  EXPECT_EQ(rows_to_leave(81, 81 * 12, 96, 8), 0);
+  EXPECT_EQ(rows_to_leave(81, 4000, 96, 8), 0);
+  // A value that fits into the padding of the row costs the line pointers only.
+  EXPECT_EQ(rows_to_leave(81, 68, 92, 4), 4);
+  for (int growth : {0, 8, 24, 100}) {
+    for (int rows = 1; rows < 200; ++rows) {
+      EXPECT_LE(rows_to_leave(rows, 40, 96, growth), rows_to_leave(rows + 1, 40, 96, growth));
+      EXPECT_LE(rows_to_leave(rows, 80, 96, growth), rows_to_leave(rows, 40, 96, growth));
+    }
+  }
+}
+
 TEST(Passes, OnePassWhereMoreCannotPay) {
   EXPECT_EQ(choose_passes(2, 2, 0, 4000), 1);          // two rows on a page
   EXPECT_EQ(choose_passes(58, 58, 58 * 136, 136), 1);  // all fit at once
