@@ -51,7 +51,7 @@ bool KeyPasses::lie_together(const std::vector<pg::Parameter>& window) {
   try {
     pg::in_subtransaction([&] { job_.as_script_raw([&] { pages.run(window, found); }); });
   } catch (const pg::PgError& e) {
-    // A column type without a hash function has no classes.
+    // A column type without a hash function has no fraction.
     if (e.state() != sqlstate_undefined_function) throw;
     off_ = true;
     return false;
