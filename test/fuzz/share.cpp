@@ -24,8 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CHECK(left == 0 || left >= limits.least);
   }
   CHECK(next_share(0, 3, limits) == 0);
-  const auto rows = static_cast<long long>(in.number(5)), needing = static_cast<long long>(in.number(5));
-  const auto free = static_cast<long long>(in.number(5)), row = static_cast<long long>(in.number(3));
+  // Of one page; a row may be as long as a field can be.
+  const auto rows = static_cast<long long>(in.number(2)), needing = static_cast<long long>(in.number(2));
+  const auto free = static_cast<long long>(in.number(2)), row = static_cast<long long>(in.number(4));
   const int passes = choose_passes(rows, needing, free, row);
   CHECK(passes == 1 || (least_passes <= passes && passes <= most_passes));
   return 0;
