@@ -26,6 +26,8 @@ class Input {
  public:
   Input(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
 
+  explicit Input(std::string_view rest) : rest_(rest) {}
+
   bool empty() const { return rest_.empty(); }
   std::string rest() const { return std::string(rest_); }
   /// 0 when nothing is left.
@@ -36,14 +38,18 @@ class Input {
     }
     return value;
   }
-  std::string until(char end) {
+  std::string until(char end) { return std::string(cut(end)); }
+  /// What stands before the next `end`, to be cut further.
+  Input part(char end) { return Input(cut(end)); }
+
+ private:
+  std::string_view cut(char end) {
     const std::size_t n = rest_.find(end);
-    std::string out(rest_.substr(0, n));
+    const std::string_view out = rest_.substr(0, n);
     rest_.remove_prefix(n == std::string_view::npos ? rest_.size() : n + 1);
     return out;
   }
 
- private:
   std::string_view rest_;
 };
 

@@ -1,6 +1,9 @@
-// apply(entries(x)) is x, and a refusal says what to type. Input: lines KEY=VALUE; a KEY alone is a JSON null.
+// apply(entries(x)) is x, and a refusal says what to type. Input: lines KEY=VALUE; a KEY alone is a JSON null. Zero
+// bytes are left out, as no text of the server has any.
 // Sources: src/backfill/settings.cpp src/backfill/knobs.cpp src/backfill/units.cpp
 #include "backfill/settings.hpp"
+
+#include <algorithm>
 
 #include "fuzz.hpp"
 #include "statement/error.hpp"
@@ -11,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   migration::fuzz::Input in(data, size);
   Settings settings;
   while (!in.empty()) {
-    const std::string line = in.until('\n');
+    std::string line = in.until('\n');
+    line.erase(std::remove(line.begin(), line.end(), '\0'), line.end());
     const std::size_t at = line.find('=');
     Entry entry{line.substr(0, at), std::nullopt};
     if (at != std::string::npos) entry.second = line.substr(at + 1);
