@@ -1,6 +1,5 @@
 // Whatever is registered: a graph that keeps its promises, or a refusal that says what to type. A line is a revision:
 // ID|DOWN DOWN|DEPENDS DEPENDS|LABEL LABEL.
-// Sources: src/revision/*.cpp
 #include <algorithm>
 #include <set>
 

@@ -1,5 +1,4 @@
 // The words of whole SQL are those that were put into it.
-// Sources: src/plan/words.cpp
 #include "fuzz.hpp"
 #include "plan/words.hpp"
 #include "sql_pieces.hpp"

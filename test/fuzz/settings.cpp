@@ -1,6 +1,5 @@
 // apply(entries(x)) is x, and a refusal says what to type. Input: lines KEY=VALUE; a KEY alone is a JSON null. Zero
 // bytes are left out, as no text of the server has any.
-// Sources: src/backfill/settings.cpp src/backfill/knobs.cpp src/backfill/units.cpp
 #include "backfill/settings.hpp"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
 // Shares add up to the whole, without overlap, gap or crumbs. A number of passes is one that exists.
-// Sources: src/backfill/share.cpp src/backfill/passes.cpp
 #include "backfill/share.hpp"
 
 #include "backfill/passes.hpp"

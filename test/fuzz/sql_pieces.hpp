@@ -65,7 +65,7 @@ inline Sql sql_pieces(Input& in, bool remarks) {
     sql.words.push_back(Word{false, ","});
     switch (kind % 10) {
       case 0:
-        name("\"x" + doubled(inside, '"', false) + "\"", "x" + inside);
+        name("\"q" + doubled(inside, '"', false) + "\"", "q" + inside);
         break;
       case 1:
         name("Abc_1$", "abc_1$");

@@ -1,7 +1,6 @@
 // Whatever somebody gives as a target over a small history: an answer that keeps its promises, or a refusal that says
 // what to type. Input: how many revisions; of each its name, its parents and what it depends on, as bits; what is
 // applied, as bits; the rest is the target.
-// Sources: src/revision/*.cpp
 #include "revision/target.hpp"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
 // What show writes, parse reads to the same value.
-// Sources: src/backfill/units.cpp
 #include "backfill/units.hpp"
 
 #include "fuzz.hpp"

@@ -1,5 +1,4 @@
 // A quoted name is one word wherever it stands and comes back as it was; a literal gives no names.
-// Sources: src/plan/words.cpp
 #include "plan/words.hpp"
 
 #include "fuzz.hpp"
