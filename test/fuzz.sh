@@ -35,6 +35,12 @@ mkdir -p "$build"
 flock "$build/lock" make -s -k -j "${JOBS:-$(nproc)}" -f test/fuzz/Makefile OUT="$build" FUZZ_CXX="$cxx" \
   "${targets[@]/#/$build/}" >"$build/log" 2>&1 || tail -n 40 "$build/log"
 
+# Sources may be edited from here on.
+built=
+for name in "${targets[@]}"; do
+  if make -s -q -f test/fuzz/Makefile OUT="$build" FUZZ_CXX="$cxx" "$build/$name" 2>/dev/null; then built+=" $name "; fi
+done
+
 good=0
 bad=0
 for name in "${targets[@]}"; do
@@ -42,8 +48,8 @@ for name in "${targets[@]}"; do
   : >"$out/$name.log"
   dict=test/fuzz/$name.dict
   [ -e "$dict" ] || dict=
-  if make -s -q -f test/fuzz/Makefile OUT="$build" FUZZ_CXX="$cxx" "$build/$name" 2>/dev/null &&
-    "$build/$name" ${dict:+"-dict=$dict"} -max_total_time="$seconds" -timeout=20 -max_len=2048 -print_final_stats=1 \
+  if [[ $built == *" $name "* ]] &&
+    "$build/$name" ${dict:+"-dict=$dict"} -max_total_time="$seconds" -timeout=60 -max_len=2048 -print_final_stats=1 \
       -artifact_prefix="$out/$name-" "$out/$name" "test/fuzz/corpus/$name" >"$out/$name.log" 2>&1; then
     echo "ok - $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$out/$name.log") inputs"
     good=$((good + 1))
