@@ -285,6 +285,9 @@ class Derivation {
     const Statement& s = statements_[i];
     if (s.kind == StatementKind::rename && s.object == s.relation) {
       rename_table(s.relation, s.new_name);
+    } else if (s.kind == StatementKind::rename && s.relation.empty()) {
+      forget(s.object);
+      functions_.erase(s.object);
     } else if (s.kind == StatementKind::rename) {
       forget(s.relation, s.object);
       forget(s.relation, s.new_name);

@@ -1,6 +1,7 @@
 // The derived downgrade: what is undone, what is covered, what is refused, and in which order.
 #include "plan/inverse.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace migration {
@@ -255,6 +256,18 @@ TEST(DerivedDowngrade, AnOldTableUnderTheNameOfANewOneIsOld) {
             "refused");
   EXPECT_EQ(script({alter(1, "t", {add_column("x")}), rename(2, "t", "u"), update(3, "u", {"x"})}),
             "ALTER TABLE u RENAME TO t;\nALTER TABLE t DROP COLUMN x;\n");
+}
+
+TEST(DerivedDowngrade, DropOfAnOldFunctionUnderTheNameOfANewOne) {
+  const auto renamed = [](int number, const char* from, const char* to) {
+    Statement s = base(number, "ALTER FUNCTION", Kind::rename);
+    s.object = std::string(from) + "()";
+    s.new_name = to;
+    s.inverse = fmt::format("ALTER FUNCTION {}() RENAME TO {}", to, from);
+    return s;
+  };
+  EXPECT_EQ(script({function(1, "f()"), renamed(2, "f", "g"), renamed(3, "h", "f"), drop(4, "FUNCTION", "f()")}),
+            "refused");
 }
 
 TEST(DerivedDowngrade, DropOfATableNamedTwice) {
