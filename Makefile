@@ -75,9 +75,12 @@ test-property:
 	MIGRATION_SEEDS=$(or $(SEEDS),5000) MIGRATION_TIMEOUT=86400 test/run.sh deps build property
 test-kills:
 	MIGRATION_KILLS=$(or $(KILLS),1000) MIGRATION_TESTS=051_backfill_kills MIGRATION_TIMEOUT=86400 test/run.sh deps build tap
+# SECONDS=600 for each fuzz target; MIGRATION_TESTS="NAME ..." only these; MIGRATION_FUZZ_DIR=DIR keeps what was found.
+test-fuzz:
+	MIGRATION_FUZZ_SECONDS=$(or $(SECONDS),60) test/run.sh fuzz
 lint:
 	test/lint.sh
 format:
 	test/lint.sh format
 
-.PHONY: demo test test-15 test-16 test-17 test-18 test-assert test-asan test-property test-kills lint format
+.PHONY: demo test test-15 test-16 test-17 test-18 test-assert test-asan test-property test-kills test-fuzz lint format

@@ -3,10 +3,11 @@
 #   deps        installs what is missing          build       the extension in a private copy of the server
 #   static      include rules, formatting         unit        C++ without a server (CTest)
 #   regress     SQL against expected output       isolation   several sessions (specs)
-#   tap         crash, restart, standby (Perl)    NAME        any other test/NAME.sh, with a server running (docs, ...)
+#   tap         crash, restart, standby (Perl)    fuzz        inputs made up by libFuzzer, without a server
+#   NAME        any other test/NAME.sh, with a server running (docs, ...)
 # No layer named: all of them, and every test/NAME.sh listed in extra_layers that exists.
 # Environment: MIGRATION_TESTS="name name" (only these regress, isolation and TAP tests), PGMAJOR, PG_CONFIG, JOBS,
-# MIGRATION_KEEP=1 (keep the work directory), MIGRATION_BUILD (where objects are kept), MIGRATION_TIMEOUT (seconds for
+# MIGRATION_FUZZ_SECONDS (of each fuzz target), MIGRATION_KEEP=1 (keep the work directory), MIGRATION_BUILD (where objects are kept), MIGRATION_TIMEOUT (seconds for
 # one regress or isolation run, or one TAP file), MIGRATION_ASAN=1 (see test/asan.sh).
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +16,7 @@ tree=$(dirname "$here")
 . "$here/lib/server.sh"
 
 standard_layers=(deps build static unit regress isolation tap)
-extra_layers=(docs real property)
+extra_layers=(fuzz docs real property)
 limit=${MIGRATION_TIMEOUT:-900}
 jobs=${JOBS:-$(nproc)}
 passed=0
@@ -319,11 +320,43 @@ layer_tap() {
   count tap "$good" "$bad"
 }
 
+# count_script NAME STATUS: what a script said of itself in its log, or its status as one test.
+count_script() {
+  local name=$1 status=$2 line good=0 bad=0
+  grep -E '^(skip|seeds) ' "$work/$name.log"
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$name.log" | tail -n 1)
+  if [ -n "$line" ]; then
+    good=${line%% *}
+    bad=$(echo "$line" | sed -E 's/.* ([0-9]+) failed$/\1/')
+  else
+    [ "$status" = 0 ] && good=1
+  fi
+  if [ "$status" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+  [ "$bad" = 0 ] || show "$work/$name.log" 100
+  count "$name" "$good" "$bad"
+}
+
+layer_fuzz() {
+  local status
+  # shellcheck disable=SC2046
+  want_packages $(cat "$here/fuzz.packages")
+  make_work
+  title "fuzz"
+  # Beside this shell, as run_there() has it.
+  nice -n 5 timeout --kill-after=20 "${MIGRATION_TIMEOUT:-86400}" "$here/fuzz.sh" >"$work/fuzz.log" 2>&1 &
+  child=$!
+  wait "$child"
+  status=$?
+  child=
+  grep -E '^ok - ' "$work/fuzz.log"
+  count_script fuzz "$status"
+}
+
 # Any other layer is a script test/NAME.sh. It finds a running server (PGHOST, PGPORT, PGUSER, and PG_BIN on the PATH) and
 # a copy of the tree (MIGRATION_TREE). Packages it would like stand in test/NAME.packages (MAJOR is the server's); what
 # cannot be had it reports by a line `skip - ...`. Its last line may be `N passed, N failed`; else its status is one test.
 layer_script() {
-  local name=$1 line status good=0 bad=0
+  local name=$1 status
   if [ -e "$here/$name.packages" ]; then
     # Before the build, because that copies the server with the extensions it has.
     # shellcheck disable=SC2046
@@ -341,17 +374,7 @@ layer_script() {
     MIGRATION_TREE="$work/tree" HOME="$work/out/$name" bash "$work/tree/test/$name.sh"
   status=$?
   stop_server "$work/$name" || status=1
-  grep -E '^(skip|seeds) ' "$work/$name.log"
-  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$name.log" | tail -n 1)
-  if [ -n "$line" ]; then
-    good=${line%% *}
-    bad=$(echo "$line" | sed -E 's/.* ([0-9]+) failed$/\1/')
-  else
-    [ "$status" = 0 ] && good=1
-  fi
-  if [ "$status" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
-  [ "$bad" = 0 ] || show "$work/$name.log" 100
-  count "$name" "$good" "$bad"
+  count_script "$name" "$status"
 }
 
 if [ $# -eq 0 ]; then
@@ -360,7 +383,7 @@ if [ $# -eq 0 ]; then
 fi
 for layer in "$@"; do
   case $layer in
-    deps | build | static | unit | regress | isolation | tap) "layer_$layer" ;;
+    deps | build | static | unit | regress | isolation | tap | fuzz) "layer_$layer" ;;
     *)
       if [ ! -e "$here/$layer.sh" ]; then
         echo "no such layer: $layer" >&2

@@ -124,23 +124,55 @@ class Derivation {
 
   void undo_drop(size_t i) {
     const Statement& s = statements_[i];
-    std::vector<Known::iterator> found;
+    std::vector<size_t> creations;
     for (auto const& object : s.dropped) {
       bool const member = object.type == "TRIGGER" || object.type == "POLICY" || object.type == "RULE";
-      auto at = objects_.find(object.type + " " + object.name + (member ? " ON " + s.relation : ""));
+      auto const at = objects_.find(object.type + " " + object.name + (member ? " ON " + s.relation : ""));
       if (at == objects_.end() || joined_.contains(at->second)) return refuse(s, reason(s));
-      found.push_back(at);
+      creations.push_back(at->second);
     }
-    if (s.cascade || found.empty()) return refuse(s, reason(s));
-    for (auto at : found) {
-      lines_[at->second].clear();
-      for (auto const& name : statements_[at->second].creates) tables_.erase(name);
-      objects_.erase(at);
+    if (s.cascade || creations.empty()) return refuse(s, reason(s));
+    for (size_t n = 0; n < creations.size(); ++n) {
+      size_t const creation = creations[n];
+      std::string const& name = s.dropped[n].name;
+      lines_[creation].clear();
+      std::erase_if(objects_, [&](auto const& known) { return known.second == creation; });
+      // Rows of a dropped table and indexes on it are gone; lines that name it must go, too. Before its creation the
+      // name was that of another.
+      for (size_t k = creation; k < i; ++k)
+        if (statements_[k].relation == name) lines_[k].clear();
+      for (auto const& relation : statements_[creation].creates) forget(relation);
+      functions_.erase(name);
     }
-    // Rows of a dropped table and indexes on it are gone; lines that name it must go, too.
-    for (auto const& object : s.dropped)
-      for (size_t k = 0; k < i; ++k)
-        if (statements_[k].relation == object.name && statements_[k].kind != StatementKind::rename) lines_[k].clear();
+  }
+
+  /// What is known of a relation of this name is no longer true.
+  void forget(const std::string& name) {
+    tables_.erase(name);
+    std::erase_if(columns_, [&](auto const& known) { return known.first.first == name; });
+    std::erase_if(constraints_, [&](auto const& known) { return known.first == name; });
+    // The relation itself, and what is ON it.
+    std::erase_if(objects_, [&](auto const& known) { return known.first.ends_with(" " + name); });
+  }
+
+  /// The same of a column, constraint or trigger.
+  void forget(const std::string& relation, const std::string& name) {
+    columns_.erase({relation, name});
+    constraints_.erase({relation, name});
+    std::erase_if(objects_, [&](auto const& known) { return known.first.ends_with(" " + name + " ON " + relation); });
+  }
+
+  /// A renamed table keeps its columns. Its drop is not foreseen: that would have to take the renaming back, too.
+  void rename_table(const std::string& from, const std::string& to) {
+    const size_t* const creation = table(from);
+    std::optional<size_t> const made = creation == nullptr ? std::nullopt : std::optional(*creation);
+    std::map<std::string, size_t> columns;
+    for (auto const& [known, statement] : columns_)
+      if (known.first == from) columns[known.second] = statement;
+    forget(from);
+    forget(to);
+    if (made) tables_[to] = *made;
+    for (auto const& [column, statement] : columns) columns_[{to, column}] = statement;
   }
 
   void undo_alter(size_t i) {
@@ -251,8 +283,15 @@ class Derivation {
 
   void remember(size_t i, bool covered) {
     const Statement& s = statements_[i];
-    if (s.kind == StatementKind::rename && s.object == s.relation && table(s.relation) != nullptr)
-      tables_[s.new_name] = *table(s.relation);
+    if (s.kind == StatementKind::rename && s.object == s.relation) {
+      rename_table(s.relation, s.new_name);
+    } else if (s.kind == StatementKind::rename && s.relation.empty()) {
+      forget(s.object);
+      functions_.erase(s.object);
+    } else if (s.kind == StatementKind::rename) {
+      forget(s.relation, s.object);
+      forget(s.relation, s.new_name);
+    }
     if (!s.inverse || !s.inverse->starts_with("DROP ")) return;
     bool const holds_rows = s.kind == StatementKind::create_table || s.kind == StatementKind::create_table_as;
     if (holds_rows)

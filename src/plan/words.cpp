@@ -13,17 +13,40 @@ bool starts_name(char c) {
 bool in_name(char c) {
   return starts_name(c) || (c >= '0' && c <= '9') || c == '$';
 }
+bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+}
 char folded(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-/// Behind the literal that begins at `at`; with `escapes` a backslash hides the next character.
+constexpr std::string_view line_ends = "\n\r";
+
+/// A literal goes on in another line (SQL:2016 5.3): where its next part begins, npos when that was the last.
+std::size_t next_part(std::string_view sql, std::size_t at) {
+  bool other_line = false;
+  for (; at < sql.size(); ++at) {
+    if (sql.substr(at, 2) == "--") at = std::min(sql.find_first_of(line_ends, at), sql.size());
+    if (at == sql.size()) break;
+    other_line = other_line || line_ends.find(sql[at]) != std::string_view::npos;
+    if (sql[at] == '\'' && other_line) return at;
+    if (!is_space(sql[at])) break;
+  }
+  return std::string_view::npos;
+}
+
+/// Behind the literal that begins at `at`; with `escapes` a backslash hides the next character. That holds behind a
+/// doubled quote and in all parts, too.
 std::size_t behind_literal(std::string_view sql, std::size_t at, bool escapes) {
   for (++at; at < sql.size(); ++at) {
     if (escapes && sql[at] == '\\') {
       ++at;
+    } else if (sql.substr(at, 2) == "''") {
+      ++at;
     } else if (sql[at] == '\'') {
-      return at + 1;
+      const std::size_t next = next_part(sql, at + 1);
+      if (next == std::string_view::npos) return at + 1;
+      at = next;
     }
   }
   return sql.size();
@@ -59,7 +82,7 @@ std::vector<Word> words_of(std::string_view sql) {
   for (std::size_t at = 0; at < sql.size();) {
     const char c = sql[at];
     if (c == '-' && sql.substr(at, 2) == "--") {
-      at = std::min(sql.size(), sql.find('\n', at));
+      at = std::min(sql.size(), sql.find_first_of(line_ends, at));
     } else if (c == '/' && sql.substr(at, 2) == "/*") {
       at = behind_comment(sql, at);
     } else if (c == '\'') {
@@ -82,9 +105,7 @@ std::vector<Word> words_of(std::string_view sql) {
     } else if (c == '$' && behind_dollars(sql, at) > at) {
       at = behind_dollars(sql, at);
     } else {
-      if (c != ' ' && c != '\n' && c != '\t' && c != '\r' && c != '\f' && c != '\v') {
-        out.push_back(Word{false, std::string(1, c)});
-      }
+      if (!is_space(c)) out.push_back(Word{false, std::string(1, c)});
       ++at;
     }
   }

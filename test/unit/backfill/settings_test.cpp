@@ -139,6 +139,15 @@ TEST(Settings, WhatIsWrittenIsReadBackTheSame) {
   EXPECT_EQ(entries(s, Use::create), entries(Settings(), Use::create));
 }
 
+TEST(Settings, ListsReadTheEscapesOfJson) {
+  const Settings s = with({{"key", R"(["a\nb\tc\"\\\/\u0001", "\u00e9\u20AC"])"}});
+  EXPECT_EQ(s.key, (std::vector<std::string>{"a\nb\tc\"\\/\x01", "\xC3\xA9\xE2\x82\xAC"}));
+  for (const auto& [key, value] : entries(s, Use::create)) {
+    EXPECT_TRUE(key != "key" || with({{key, value}}).key == s.key) << value;
+  }
+  expect_refused("key", {R"(["\x"])", R"(["\u12"])", R"(["\u00g0"])", R"(["\u0000"])", R"(["\ud800"])", R"(["a\)"});
+}
+
 TEST(Settings, OutOfRange) {
   expect_refused("batch_target", {"0", "0ms", "61min", "-5", "fast", "", "1 MB"});
   expect_refused("max_batch_rows", {"0", "1.5", "100000001", "many"});

@@ -216,6 +216,13 @@ TEST(Words, LiteralsAndCommentsGiveNoNames) {
   EXPECT_FALSE(mentions("'a' || $$ a $$ || E'\\' a' -- a\n /* a /* a */ a */ || $x$ a $x$ || ab", "a"));
   EXPECT_TRUE(mentions("$1 + a", "a"));
   EXPECT_FALSE(mentions("'unclosed a", "a"));
+  // Escapes hold behind a doubled quote and in the next line's part of a literal; any end of a line ends a comment.
+  EXPECT_FALSE(mentions("E'it''s \\' a'", "a"));
+  EXPECT_TRUE(mentions("E'it''s \\'' || a", "a"));
+  EXPECT_TRUE(mentions("E'x' -- '\n 'y\\'' || a", "a"));
+  EXPECT_FALSE(mentions("'x'\n'\\' || 'a'", "a"));
+  EXPECT_TRUE(mentions("-- b\ra", "a"));
+  EXPECT_FALSE(mentions("E'x'\n-- 'a", "a"));
   EXPECT_EQ(last_part("\"x.y\".\"a.b\""), "\"a.b\"");
   EXPECT_EQ(first_parts("\"x.y\".\"a.b\""), "\"x.y\"");
   EXPECT_EQ(quoted_name("a b\"c"), "\"a b\"\"c\"");

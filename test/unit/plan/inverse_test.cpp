@@ -1,6 +1,7 @@
 // The derived downgrade: what is undone, what is covered, what is refused, and in which order.
 #include "plan/inverse.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace migration {
@@ -220,6 +221,59 @@ TEST(DerivedDowngrade, RenamedTableIsStillNew) {
   rename.inverse = "ALTER TABLE b RENAME TO a";
   EXPECT_EQ(script({create_table(1, "a"), rename, update(3, "b", {"x"})}),
             "ALTER TABLE b RENAME TO a;\nDROP TABLE a;\n");
+}
+
+Statement rename(int number, const char* table, const char* to) {
+  Statement s = base(number, "ALTER TABLE", Kind::rename, table);
+  s.object = table;
+  s.new_name = to;
+  s.inverse = std::string("ALTER TABLE ") + to + " RENAME TO " + table;
+  return s;
+}
+
+Statement rename_column(int number, const char* table, const char* from, const char* to) {
+  Statement s = base(number, "ALTER TABLE", Kind::rename, table);
+  s.object = from;
+  s.new_name = to;
+  s.inverse = std::string("ALTER TABLE ") + table + " RENAME COLUMN " + to + " TO " + from;
+  return s;
+}
+
+TEST(DerivedDowngrade, DropOfASecondTableOfTheNameLeavesTheFirst) {
+  EXPECT_EQ(script({create_table(1, "a"), rename(2, "a", "b"), create_table(3, "a"), drop(4, "TABLE", "a")}),
+            "ALTER TABLE b RENAME TO a;\nDROP TABLE a;\n");
+}
+
+TEST(DerivedDowngrade, RenamedColumnGoesWithItsDroppedTable) {
+  EXPECT_EQ(script({create_table(1, "a"), function(2, "f()"), rename_column(3, "a", "x", "y"), drop(4, "TABLE", "a")}),
+            "DROP FUNCTION f();\n");
+}
+
+TEST(DerivedDowngrade, AnOldTableUnderTheNameOfANewOneIsOld) {
+  EXPECT_EQ(script({create_table(1, "a"), rename(2, "a", "b"), rename(3, "t", "a"), update(4, "a", {"x"})}), "refused");
+  EXPECT_EQ(script({alter(1, "t", {add_column("x")}), rename_column(2, "t", "x", "y"), rename_column(3, "t", "z", "x"),
+                    update(4, "t", {"x"})}),
+            "refused");
+  EXPECT_EQ(script({alter(1, "t", {add_column("x")}), rename(2, "t", "u"), update(3, "u", {"x"})}),
+            "ALTER TABLE u RENAME TO t;\nALTER TABLE t DROP COLUMN x;\n");
+}
+
+TEST(DerivedDowngrade, DropOfAnOldFunctionUnderTheNameOfANewOne) {
+  const auto renamed = [](int number, const char* from, const char* to) {
+    Statement s = base(number, "ALTER FUNCTION", Kind::rename);
+    s.object = std::string(from) + "()";
+    s.new_name = to;
+    s.inverse = fmt::format("ALTER FUNCTION {}() RENAME TO {}", to, from);
+    return s;
+  };
+  EXPECT_EQ(script({function(1, "f()"), renamed(2, "f", "g"), renamed(3, "h", "f"), drop(4, "FUNCTION", "f()")}),
+            "refused");
+}
+
+TEST(DerivedDowngrade, DropOfATableNamedTwice) {
+  Statement twice = drop(2, "TABLE", "a");
+  twice.dropped.push_back({"TABLE", "a"});
+  EXPECT_EQ(script({create_table(1, "a"), twice}), "");
 }
 
 }  // namespace
