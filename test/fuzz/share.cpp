@@ -28,5 +28,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto free = static_cast<long long>(in.number(2)), row = static_cast<long long>(in.number(4));
   const int passes = choose_passes(rows, needing, free, row);
   CHECK(passes == 1 || (least_passes <= passes && passes <= most_passes));
+  // Passes over a window of keys come to its end, and in time, whatever its pages are like.
+  const KeyPage page{static_cast<long long>(in.number(2)), static_cast<long long>(in.number(2)),
+                     static_cast<long long>(in.number(2)), static_cast<int>(in.number(1))};
+  const double care = static_cast<double>(in.number(1)) / 64;
+  const int wanted = static_cast<int>(in.number(1)) % (most_passes + 1);
+  int taken = 0;
+  for (int done = 0; done < key_parts; ++taken) {
+    const int parts = next_parts(done, wanted, page, care);
+    CHECK(0 < parts && parts <= key_parts - done);
+    done += parts;
+  }
+  CHECK(taken <= key_parts / 20);
   return 0;
 }
