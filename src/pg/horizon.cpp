@@ -21,9 +21,9 @@ unsigned own_transaction() {
 bool dead_to_all(unsigned relation, unsigned xid) {
   if (!TransactionIdIsNormal(xid)) return true;
   return pg_call([&] {
-    Relation opened = relation_open(relation, AccessShareLock);
+    Relation opened = try_relation_open(relation, AccessShareLock);
     const bool removable = GlobalVisCheckRemovableXid(opened, xid);
-    relation_close(opened, NoLock);
+    if (opened != nullptr) relation_close(opened, NoLock);
     return removable;
   });
 }

@@ -9,7 +9,8 @@ namespace migration::pg {
 
 /// Id of this transaction; 0 when it has written nothing.
 unsigned own_transaction();
-/// Are versions that transaction `xid` replaced in `relation` removable?
+/// Are versions that transaction `xid` replaced in `relation` removable? That is a table with rows of its own, not a
+/// partitioned one; of one that is gone the answer is that for a table which all databases share.
 bool dead_to_all(unsigned relation, unsigned xid);
 
 }  // namespace migration::pg

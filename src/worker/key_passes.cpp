@@ -93,7 +93,9 @@ void KeyPasses::begin_window() {
 
 bool KeyPasses::ready() {
   gave_up_ = false;
-  if (pg::dead_to_all(job_.record.relation_oid, turn_.last)) {
+  // A partitioned table has no rows of its own; what holds for one leaf holds for all.
+  const unsigned leaf = job_.record.leaves.empty() ? job_.record.relation_oid : job_.record.leaves[0];
+  if (pg::dead_to_all(leaf, turn_.last)) {
     if (turn_.stuck == 0) patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
     turn_.stuck = 0;
     return true;
