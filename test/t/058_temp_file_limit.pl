@@ -28,7 +28,7 @@ $m->sql('work', "SELECT migration_register('r1', 'add', NULL, 'UPDATE work SET n
 $m->sql('postgres', "ALTER DATABASE work SET migration_ext.batch_target = '2ms'");
 my $r = $m->attempt('work', 'SELECT migration_upgrade()');
 is($r->{state}, 'MX011', 'the caller is told that the run stopped') or diag($r->{err});
-like($r->{detail}, qr/a configured limit is reached: .*temp_file_limit \(256kB\)/, 'and which limit it was');
+like($r->{detail}, qr/a configured limit is reached: .*temp_file_limit"? \(256kB\)/, 'and which limit it was');
 is($r->{hint}, 'SELECT migration_resume(1);', 'and how it goes on');
 is($m->state('work'), 'paused', 'the run is paused');
 is($m->sql('work', 'SELECT sqlstate FROM migration_runs()'), '53400', 'with the state of the limit');
