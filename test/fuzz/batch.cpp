@@ -69,7 +69,7 @@ void check_batches(const Texts& texts, unsigned choices) {
       [&](const Target& t) { return backfill::row_batch(t, leaf, true); },
       [&](const Target& t) { return backfill::row_batch_telling(t, leaf); },
       [&](const Target& t) { return backfill::key_batch(t, key, false); },
-      [&](const Target& t) { return backfill::key_class_batch(t, key, true, 3); },
+      [&](const Target& t) { return backfill::key_part_batch(t, key, true); },
       [&](const Target& t) { return backfill::key_exact(t, key); },
       [&](const Target& t) { return backfill::sample(t, 10); },
       [&](const Target& t) { return backfill::rows_needing(t, 10); },
