@@ -35,10 +35,10 @@ my $s = bless { node => $standby, dumps => {} }, 'Migration';
 $m->node->wait_for_catchup($standby, 'replay', $m->node->lsn('insert'));
 
 # Slow enough to be caught at work, whatever the machine: they rest between batches.
-$m->sql($_, qq{SET migration_ext.batch_target = '3ms'; SELECT $jobs{$_}{call}; SELECT migration_tune(NULL, '{"max_wal_rate": "2MB"}')}) for sort keys %jobs;
+$m->sql($_, qq{SET migration_ext.batch_target = '3ms'; SELECT $jobs{$_}{call}; SELECT migration_tune(NULL, '{"max_wal_rate": "400kB"}')}) for sort keys %jobs;
 for my $db (sort keys %jobs)
 {
-	ok($s->until_true("$db gets on", sub { return $s->sql($db, 'SELECT coalesce(sum(batches), 0) > 5 FROM migration_ext.job') eq 't' }, 60),
+	ok($s->until_true("$db gets on", sub { return $s->sql($db, 'SELECT (SELECT coalesce(sum(batches), 0) FROM migration_ext.job) + (SELECT coalesce(sum(batches), 0) FROM migration_ext.range) > 5') eq 't' }, 60),
 		"$db: the standby has some batches");
 }
 usleep(int(rand(300_000)));
