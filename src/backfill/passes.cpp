@@ -14,6 +14,8 @@ constexpr double move_by_prune = 0.6;
 /// takes the new entries, and the index does not grow.
 constexpr int for_the_indexes = 4;
 constexpr int fewest = 6, most_useful = 16;
+/// One of this many rows may leave without having to.
+constexpr int few_more = 16;
 /// The smallest pass over keys takes one of this many rows.
 constexpr int fewest_of_rows = 40;
 
@@ -25,6 +27,25 @@ int choose_passes(long long rows, long long needing, long long free, long long r
   const double k = std::sqrt(move_by_prune * static_cast<double>(needing));
   const long long wanted = std::clamp<long long>(std::llround(k) + for_the_indexes, fewest, most_useful);
   return static_cast<int>(std::clamp<long long>(wanted, least_passes, std::max<long long>(least_passes, needing)));
+}
+
+int rows_that_leave(int rows, long long free, int length, int growth) {
+  const int must = rows_to_leave(rows, free, length, growth);
+  const double taken = room_of(length, growth), left = room_of(length, 0) - line_pointer;
+  // What a changed row takes of the room for the next ones.
+  const double shrink = taken - left;
+  int best = must;
+  double least = 0;
+  for (int m = must; m <= std::max(must, rows / few_more); ++m) {
+    const double room = static_cast<double>(free) + m * left, after = room - shrink * (rows - m);
+    if (after < taken) continue;  // the last rows would find none
+    // Each pass takes room / taken rows: an exponential.
+    const double cost = move_by_prune * m + taken / shrink * std::log(room / after);
+    if (least > 0 && cost >= least) break;
+    least = cost;
+    best = m;
+  }
+  return best;
 }
 
 int next_parts(int done, int passes, const KeyPage& page, double care) {

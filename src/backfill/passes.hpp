@@ -48,6 +48,10 @@ constexpr int rows_to_leave(int rows, long long free, int length, int growth) {
   return static_cast<int>((short_of + room - 1) / room) + 1;
 }
 
+/// Rows that leave a page in its first pass, besides those that fit: those that have to, and up to one of sixteen more
+/// where what they leave behind saves passes that are dearer. See docs/backfill.md.
+int rows_that_leave(int rows, long long free, int length, int growth);
+
 /// Number of passes for pages of `rows` rows of which `needing` need the change; `free` bytes are free on an average
 /// page and `row_bytes` is the size of a row. 1 when passes cannot pay: too few rows on a page, or all fit at once.
 int choose_passes(long long rows, long long needing, long long free, long long row_bytes);

@@ -91,16 +91,12 @@ bool unpruned(Page page, const WindowPage& p, const Work& w) {
   return offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(PageGetItemId(page, offset));
 }
 
-/// Rows that this pass may move away from the page.
-int most_moves(Page page, const WindowPage& p, const Work& w, long long free) {
-  if (w.plan.all) return p.count;
-  if (p.done > 0) return backfill::rows_to_move(p.count - p.done, 8);
-  const int share = backfill::rows_to_move(p.count, w.plan.passes);
+/// Rows that the first pass moves away from the page whether others fit or not.
+int leaving(Page page, const WindowPage& p, const Work& w, long long free) {
   const OffsetNumber offset = w.offsets[p.first];
-  if (p.count < 2 || offset > PageGetMaxOffsetNumber(page) || !ItemIdIsNormal(PageGetItemId(page, offset)))
-    return share;
+  if (p.count < 2 || offset > PageGetMaxOffsetNumber(page) || !ItemIdIsNormal(PageGetItemId(page, offset))) return 0;
   const int length = static_cast<int>(ItemIdGetLength(PageGetItemId(page, offset)));
-  return std::max(share, std::min(p.count / 2, backfill::rows_to_leave(p.count, free, length, w.plan.growth)));
+  return std::min(p.count / 2, backfill::rows_that_leave(p.count, free, length, w.plan.growth));
 }
 
 void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
@@ -115,7 +111,8 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
   if (free > 0) free += static_cast<long long>(sizeof(ItemIdData));
   const bool first = p.done == 0;
   const std::uint16_t before = p.done;
-  const int moves = most_moves(page, p, w, free);
+  const int moves = w.plan.all ? p.count : backfill::rows_to_move(p.count - p.done, first ? w.plan.passes : 8);
+  const int leave = first && w.plan.force && !blocked ? leaving(page, p, w, free) : 0;
   int fit = 0, forced = 0;
   bool full = false;
   while (p.done < p.count) {
@@ -135,7 +132,8 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
     } else {
       full = true;
       // A later pass moves rows only from a page on which nothing fits any more.
-      const bool may_move = w.plan.force && !blocked && (first || fit == 0) && fit + forced < moves;
+      const bool may_move =
+          w.plan.force && !blocked && (((first || fit == 0) && fit + forced < moves) || forced < leave);
       if (!w.plan.all && !may_move) break;
       ++forced;
     }

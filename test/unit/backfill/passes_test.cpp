@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 using namespace migration::backfill;
 
 TEST(Passes, RoomCountsAlignmentAndTheLinePointer) {
@@ -33,6 +35,19 @@ TEST(Passes, WhatCannotStayLeavesFirst) {
     for (int rows = 1; rows < 200; ++rows) {
       EXPECT_LE(rows_to_leave(rows, 40, 96, growth), rows_to_leave(rows + 1, 40, 96, growth));
       EXPECT_LE(rows_to_leave(rows, 80, 96, growth), rows_to_leave(rows, 40, 96, growth));
+    }
+  }
+}
+
+TEST(Passes, AFewMoreLeaveWhereThatSavesPasses) {
+  EXPECT_EQ(rows_that_leave(81, 68, 96, 8), 10);   // a full page: as many as have to
+  EXPECT_EQ(rows_that_leave(71, 1028, 96, 8), 4);  // just room enough would take sixteen passes, so it takes seven
+  EXPECT_EQ(rows_that_leave(40, 4320, 96, 8), 0);  // all fit at once
+  for (int rows = 1; rows < 290; ++rows) {
+    for (int free = 0; free < 8192; free += 100) {
+      const int leave = rows_that_leave(rows, free, 96, 8), must = rows_to_leave(rows, free, 96, 8);
+      ASSERT_GE(leave, must);
+      ASSERT_LE(leave, std::max(must, rows / 16));
     }
   }
 }
