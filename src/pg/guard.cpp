@@ -133,6 +133,13 @@ void Failure::keep(const PgError& e) noexcept {
     dup(copy->datatype_name);
     dup(copy->constraint_name);
     dup(copy->internalquery);
+    // These are constants of the server, but CopyErrorData copies them as well (since the minor releases of 2025), so
+    // what stands here is in our copy's memory.
+    dup(copy->filename);
+    dup(copy->funcname);
+    dup(copy->domain);
+    dup(copy->context_domain);
+    dup(copy->message_id);
     copy->assoc_context = CurrentMemoryContext;
     error = copy;
   });
