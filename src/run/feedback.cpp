@@ -11,7 +11,8 @@ using backfill::Settings;
 namespace {
 
 constexpr double least_share = 1.0 / 256;  ///< of 200 ms: less than one
-constexpr double recovery = 1.1;           ///< per undisturbed batch
+constexpr double retreat = 4;              ///< when somebody has waited
+constexpr double recovery = 1.02;          ///< per undisturbed batch: waits settle at one batch in seventy
 constexpr double far_from_aim = 8;
 constexpr double burst_s = 0.25;       ///< of the budget may be saved up
 constexpr double least_budget = 0.02;  ///< of the limit, whatever others do
@@ -23,13 +24,13 @@ double Feedback::aim_ms(const Settings& s) const {
 }
 
 long long Feedback::next_size(const Settings& s, long long size, const BatchCost& cost, long long limit) {
-  share_ = cost.waited_for ? std::max(least_share, share_ / 2) : std::min(1.0, share_ * recovery);
+  share_ = cost.waited_for ? std::max(least_share, share_ / retreat) : std::min(1.0, share_ * recovery);
   double factor = aim_ms(s) / std::max(cost.elapsed_ms, 0.01);
   if (s.max_batch_wal && cost.wal_bytes > 0) {
     factor = std::min(factor, static_cast<double>(*s.max_batch_wal) / static_cast<double>(cost.wal_bytes));
   }
   // Far from the aim a wrong guess still ends below it.
-  const double most = cost.waited_for ? 0.5 : factor >= far_from_aim ? 4.0 : 2.0;
+  const double most = cost.waited_for ? 1 / retreat : factor >= far_from_aim ? 4.0 : 2.0;
   factor = std::clamp(factor, 0.25, most);
   const double next = std::floor(static_cast<double>(size) * factor);
   return std::clamp(static_cast<long long>(std::min(next, 1e15)), 1LL, std::max(1LL, limit));

@@ -2,7 +2,7 @@
 //
 // What: Feedback steers the size of batches towards the target time and keeps our WAL within its budget. Why pure: both
 // are control loops, and whether a loop settles is a question for a test. Rules: a batch that somebody waited for
-// halves the aim itself (not only the next size, which the clock would double again), and only undisturbed batches
+// quarters the aim itself (not only the next size, which the clock would double again), and only undisturbed batches
 // bring it back, slowly; WAL counts as well as time, whichever is nearer to its cap; the budget of WAL is what others
 // leave of the limit, met on average by resting after each batch; it never sinks to nothing, so that a job always gets
 // on. Time: a clock that never jumps, in milliseconds.

@@ -49,11 +49,13 @@ TEST(Feedback, GrowsQuicklyWhenFarFromTheAimAndNeverBeyondIt) {
 TEST(Feedback, WhoWaitsShrinksTheAimAndItComesBackSlowly) {
   backfill::Settings s;
   Feedback feedback;
-  EXPECT_EQ(feedback.next_size(s, 1000, {200, 0, true}, 100000), 500);
-  EXPECT_DOUBLE_EQ(feedback.aim_ms(s), 100);
-  EXPECT_EQ(feedback.next_size(s, 500, {100, 0, true}, 100000), 250);
-  EXPECT_EQ(feedback.next_size(s, 250, {50, 0, false}, 100000), 275) << "not doubled back at once";
+  EXPECT_EQ(feedback.next_size(s, 1000, {200, 0, true}, 100000), 250);
+  EXPECT_DOUBLE_EQ(feedback.aim_ms(s), 50);
+  EXPECT_EQ(feedback.next_size(s, 250, {50, 0, true}, 100000), 62);
+  EXPECT_EQ(feedback.next_size(s, 62, {12.5, 0, false}, 100000), 63) << "not doubled back at once";
   for (int i = 0; i < 30; ++i) feedback.next_size(s, 100, {100, 0, false}, 100000);
+  EXPECT_LT(feedback.aim_ms(s), 25) << "nor soon";
+  for (int i = 0; i < 120; ++i) feedback.next_size(s, 100, {100, 0, false}, 100000);
   EXPECT_DOUBLE_EQ(feedback.aim_ms(s), 200);
   for (int i = 0; i < 30; ++i) feedback.next_size(s, 100, {100, 0, true}, 100000);
   EXPECT_GE(feedback.aim_ms(s), 0.5);
