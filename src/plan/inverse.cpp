@@ -165,13 +165,14 @@ class Derivation {
   /// A renamed table keeps its columns. Its drop is not foreseen: that would have to take the renaming back, too.
   void rename_table(const std::string& from, const std::string& to) {
     const size_t* const creation = table(from);
-    std::optional<size_t> const made = creation == nullptr ? std::nullopt : std::optional(*creation);
+    const bool known_table = creation != nullptr;
+    const size_t made = known_table ? *creation : 0;
     std::map<std::string, size_t> columns;
     for (auto const& [known, statement] : columns_)
       if (known.first == from) columns[known.second] = statement;
     forget(from);
     forget(to);
-    if (made) tables_[to] = *made;
+    if (known_table) tables_[to] = made;
     for (auto const& [column, statement] : columns) columns_[{to, column}] = statement;
   }
 
