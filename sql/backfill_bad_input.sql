@@ -107,3 +107,4 @@ DROP TABLE bad_child, bad_parent, bad_u;
 DROP SEQUENCE bad_s;
 DROP TABLE bad_t CASCADE;
 RESET client_min_messages;
+SELECT mtest.clean();

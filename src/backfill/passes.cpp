@@ -50,7 +50,9 @@ int rows_that_leave(int rows, long long free, int length, int growth) {
 
 int next_parts(int done, int passes, const KeyPage& page, double care) {
   const int left = key_parts - done;
-  if (passes <= 1 || page.rows <= 0 || page.row_bytes <= line_pointer) return left;
+  if (passes <= 1) return left;
+  // Asked for where nothing is known of the pages: equal shares.
+  if (page.rows <= 0 || page.row_bytes <= line_pointer) return std::min(left, (key_parts + passes - 1) / passes);
   const auto rows = static_cast<double>(page.rows);
   const int length = static_cast<int>(page.row_bytes) - line_pointer;
   const int leave = rows_to_leave(static_cast<int>(page.rows), page.free_bytes, length, page.growth);

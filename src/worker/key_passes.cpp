@@ -28,6 +28,7 @@ constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 void KeyPasses::look_at_table() {
   generation_ = job_.generation;
   passes_ = 1;
+  page_ = {};
   windows_ = 0;
   pg::HeapShape largest;
   long long most = 0;

@@ -154,6 +154,8 @@ TEST(Keys, PartsAreAsWideAsThePagesHaveRoom) {
     EXPECT_LE(taken, 22) << "step " << step;
   }
   EXPECT_EQ(next_parts(0, 1, {60, 100, 0, 8}, 0.5), key_parts);
+  EXPECT_EQ(next_parts(0, 8, {}, 0.5), key_parts / 8) << "asked for, whatever the pages are like";
+  EXPECT_EQ(next_parts(1000, 8, {}, 0.5), key_parts - 1000);
   EXPECT_EQ(next_parts(1000, 11, {60, 100, 8000, 8}, 0.5), key_parts - 1000);
   EXPECT_GE(next_parts(100, 64, {60, 100, 0, 8000}, 4), 1);
 }
