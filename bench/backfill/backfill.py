@@ -212,6 +212,16 @@ def compare_sizes(variant, medians):
     return missed
 
 
+def used_wal(admin):
+    """Files of WAL as on a server that has been running for a while: there, to be used again. A new one has to be filled
+    with zeros by whoever comes first, while all others wait."""
+    for _ in range(4):
+        admin.run("SELECT count(pg_logical_emit_message(false, 'bench', repeat('x', 1000000))) FROM generate_series(1, 1000)")
+    for _ in range(2):
+        admin.run("SELECT pg_switch_wal()")
+        admin.run("CHECKPOINT")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="bench/backfill/run.sh")
     parser.add_argument("--rows", default="1000000")
@@ -221,6 +231,7 @@ def main():
     parser.add_argument("--variants", default="fresh,dead12,dead12v")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--target", default=None)
+    parser.add_argument("--new-wal", action="store_true", help="no files of WAL are there to be used again")
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
     sizes_of_table = [5000000] if given.big else [int(n) for n in given.rows.split(",")]
@@ -233,9 +244,11 @@ def main():
         sys.exit(f"unknown: {', '.join(unknown)}")
     admin = Session("postgres")
     # Nothing of the server's own doing in between: the same start and the same company for every method.
-    for line in ("max_wal_size = '16GB'", "checkpoint_timeout = '1h'", "autovacuum = off"):
+    for line in ("max_wal_size = '16GB'", "min_wal_size = '8GB'", "checkpoint_timeout = '1h'", "autovacuum = off"):
         admin.run(f"ALTER SYSTEM SET {line}")
     admin.run("SELECT pg_reload_conf()")
+    if not given.new_wal:
+        used_wal(admin)
     status = 0
     for variant in variants:
         medians = {}

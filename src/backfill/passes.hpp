@@ -38,19 +38,21 @@ constexpr int rows_to_move(int needing, int passes) {
 
 /// Rows that have to leave a page before all that stay are changed: each new version is `growth` bytes longer, and the
 /// line pointer of the old one stays behind, as what leads to it. To take them away first is cheapest: every later pass
-/// has their room, where a page that is short of room takes many passes of a row or two. `length` is that of a row.
-constexpr int rows_to_leave(int rows, long long free, int length, int growth) {
-  const long long short_of =
-      static_cast<long long>(rows) * (room_of(length, growth) - room_of(length, 0) + line_pointer) - free;
+/// has their room, where a page that is short of room takes many passes of a row or two. `length` is that of a row;
+/// `heap_only` of the rows have been updated in place before: a line pointer leads to them already, and of their old
+/// version nothing stays behind.
+constexpr int rows_to_leave(int rows, long long free, int length, int growth, int heap_only = 0) {
+  const long long short_of = static_cast<long long>(rows) * (room_of(length, growth) - room_of(length, 0)) +
+                             static_cast<long long>(rows - heap_only) * line_pointer - free;
   if (short_of <= 0) return 0;
   const int room = room_of(length, growth);
   // One more, as room is used in whole rows only.
   return static_cast<int>((short_of + room - 1) / room) + 1;
 }
 
-/// Rows that leave a page in its first pass, besides those that fit: those that have to, and up to one of sixteen more
+/// Rows that leave a page in its first pass, besides those that fit: those that have to, and up to one of twelve more
 /// where what they leave behind saves passes that are dearer. See docs/backfill.md.
-int rows_that_leave(int rows, long long free, int length, int growth);
+int rows_that_leave(int rows, long long free, int length, int growth, int heap_only = 0);
 
 /// Number of passes for pages of `rows` rows of which `needing` need the change; `free` bytes are free on an average
 /// page and `row_bytes` is the size of a row. 1 when passes cannot pay: too few rows on a page, or all fit at once.
@@ -63,7 +65,8 @@ constexpr int key_parts = 1024;
 struct KeyPage {
   long long rows = 0, row_bytes = 0;  ///< row versions, and the room that one takes with its line pointer
   long long free_bytes = 0;
-  int growth = 8;  ///< bytes a new version is longer
+  int growth = 8;           ///< bytes a new version is longer
+  long long heap_only = 0;  ///< row versions of updates in place, see rows_to_leave()
 };
 
 /// How many parts the next pass takes when `done` parts have been changed: first one `passes`-th, which moves away,

@@ -46,7 +46,7 @@ namespace {
 /// What choose_rows works on, as plain data that may be jumped over.
 struct Work {
   WindowPage* pages;
-  std::size_t n_pages;
+  PageSpan span;
   const std::uint16_t* offsets;
   std::uint16_t* lengths;
   RowId* ids;
@@ -54,30 +54,38 @@ struct Work {
   std::size_t roomy = 0;  ///< with this much free space the server does not prune a page
 };
 
+/// One of this many pages tells how its last pass came out, where that takes a walk over the page to find out.
+constexpr std::uint32_t sampled_page = 8;
+
+bool is_heap_only(Page page, OffsetNumber offset) {
+  ItemId item = PageGetItemId(page, offset);
+  return ItemIdIsNormal(item) && HeapTupleHeaderIsHeapOnly(reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item)));
+}
+
+/// The line pointer that index entries of the row at `offset` have: its own, or that of a version before it. Pruning
+/// takes away every version but the last, and only from there the new one can be found.
+OffsetNumber root_of(Page page, OffsetNumber offset, std::uint32_t block) {
+  if (!is_heap_only(page, offset)) return offset;
+  if (block % sampled_page != 0) return InvalidOffsetNumber;
+  OffsetNumber roots[MaxHeapTuplesPerPage];
+  heap_get_root_tuples(page, roots);
+  return roots[offset - 1];
+}
+
 /// How the first row of the last pass came out.
 void sample_last(Page page, const WindowPage& p, const Work& w, PassLook& look) {
-  if (p.done == p.previous) return;
-  const std::size_t at = p.first + p.previous;
-  const OffsetNumber offset = w.offsets[at];
-  if (offset > PageGetMaxOffsetNumber(page)) {
-    ++look.left;
-    return;
-  }
-  ItemId item = PageGetItemId(page, offset);
-  if (ItemIdIsRedirected(item)) {
+  if (p.done == p.previous || p.root == InvalidOffsetNumber) return;
+  ItemId item = p.root <= PageGetMaxOffsetNumber(page) ? PageGetItemId(page, p.root) : nullptr;
+  if (item != nullptr && ItemIdIsRedirected(item)) {
     const OffsetNumber to = ItemIdGetRedirect(item);
     ItemId target = to <= PageGetMaxOffsetNumber(page) ? PageGetItemId(page, to) : nullptr;
     ++look.stayed;
     if (target != nullptr && ItemIdIsNormal(target)) {
-      look.growth += static_cast<long long>(ItemIdGetLength(target)) - w.lengths[at];
+      look.growth += static_cast<long long>(ItemIdGetLength(target)) - w.lengths[p.first + p.previous];
     }
-  } else if (ItemIdIsNormal(item)) {
-    auto* header = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item));
-    if (HeapTupleHeaderIsHotUpdated(header)) {
-      ++look.stayed;
-    } else {
-      ++look.left;
-    }
+  } else if (item != nullptr && ItemIdIsNormal(item) &&
+             HeapTupleHeaderIsHotUpdated(reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item)))) {
+    ++look.stayed;
   } else {
     ++look.left;
   }
@@ -88,7 +96,10 @@ bool unpruned(Page page, const WindowPage& p, const Work& w) {
   if (p.done == p.previous) return false;
   if (!PageIsFull(page) && PageGetHeapFreeSpace(page) >= w.roomy) return false;  // nobody has tried
   const OffsetNumber offset = w.offsets[p.first + p.previous];
-  return offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(PageGetItemId(page, offset));
+  if (offset > PageGetMaxOffsetNumber(page) || !ItemIdIsNormal(PageGetItemId(page, offset))) return false;
+  // Or is it a new row, in the place of what was pruned?
+  auto* header = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, PageGetItemId(page, offset)));
+  return (header->t_infomask & HEAP_XMAX_INVALID) == 0;
 }
 
 /// Rows that the first pass moves away from the page whether others fit or not.
@@ -96,7 +107,11 @@ int leaving(Page page, const WindowPage& p, const Work& w, long long free) {
   const OffsetNumber offset = w.offsets[p.first];
   if (p.count < 2 || offset > PageGetMaxOffsetNumber(page) || !ItemIdIsNormal(PageGetItemId(page, offset))) return 0;
   const int length = static_cast<int>(ItemIdGetLength(PageGetItemId(page, offset)));
-  return std::min(p.count / 2, backfill::rows_that_leave(p.count, free, length, w.plan.growth));
+  int heap_only = 0;
+  for (std::size_t at = p.first; at < p.first + p.count; ++at) {
+    if (w.offsets[at] <= PageGetMaxOffsetNumber(page)) heap_only += is_heap_only(page, w.offsets[at]) ? 1 : 0;
+  }
+  return std::min(p.count / 2, backfill::rows_that_leave(p.count, free, length, w.plan.growth, heap_only));
 }
 
 void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
@@ -114,6 +129,7 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
   const int moves = w.plan.all ? p.count : backfill::rows_to_move(p.count - p.done, first ? w.plan.passes : 8);
   const int leave = first && w.plan.force && !blocked ? leaving(page, p, w, free) : 0;
   int fit = 0, forced = 0;
+  OffsetNumber root = InvalidOffsetNumber;
   bool full = false;
   while (p.done < p.count) {
     const std::size_t at = p.first + p.done;
@@ -137,13 +153,17 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
       if (!w.plan.all && !may_move) break;
       ++forced;
     }
-    w.lengths[at] = static_cast<std::uint16_t>(length);
+    if (fit + forced == 1) {
+      root = root_of(page, offset, p.block);
+      w.lengths[p.first + before] = static_cast<std::uint16_t>(length);
+    }
     w.ids[look.chosen++] = RowId{p.block, offset};
     ++p.done;
   }
   // Otherwise the rows of the last pass stay those whose pruning is waited for.
   if (p.done != before || !blocked) {
     p.previous = before;
+    p.root = root;
     p.sampled = false;
   }
   look.forced += static_cast<std::size_t>(forced);
@@ -155,17 +175,17 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
 
 }  // namespace
 
-PassLook choose_rows(unsigned leaf, Window& window, const backfill::PassPlan& plan, std::vector<RowId>& ids) {
+PassLook choose_rows(unsigned leaf, Window& window, PageSpan span, const backfill::PassPlan& plan,
+                     std::vector<RowId>& ids) {
   ids.resize(window.open);
-  Work work{
-      window.pages.data(), window.pages.size(), window.offsets.data(), window.lengths.data(), ids.data(), plan, 0};
+  Work work{window.pages.data(), span, window.offsets.data(), window.lengths.data(), ids.data(), plan, 0};
   const PassLook look = pg_call([&] {
     PassLook seen;
     Relation relation = table_open(leaf, AccessShareLock);
     const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
     // As heap_page_prune_opt() has it.
     work.roomy = std::max<Size>(RelationGetTargetPageFreeSpace(relation, HEAP_DEFAULT_FILLFACTOR), BLCKSZ / 10);
-    for (std::size_t i = 0; i < work.n_pages; ++i) {
+    for (std::size_t i = work.span.from; i < work.span.to; ++i) {
       WindowPage& p = work.pages[i];
       if (p.previous == p.count) continue;
       if (p.block >= blocks) {
@@ -215,7 +235,7 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
     if (shape.heap) {
       const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
       constexpr BlockNumber samples = 16;
-      long long pages = 0, rows = 0, bytes = 0, free = 0;
+      long long pages = 0, rows = 0, bytes = 0, free = 0, heap_only = 0;
       for (BlockNumber i = 0; i < samples && i < blocks; ++i) {
         const BlockNumber block = blocks <= samples ? i : static_cast<BlockNumber>(std::uint64_t{blocks} * i / samples);
         Buffer buffer = ReadBuffer(relation, block);
@@ -229,6 +249,7 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
             ItemId item = PageGetItemId(page, o);
             if (!ItemIdIsNormal(item)) continue;
             ++rows;
+            heap_only += is_heap_only(page, o) ? 1 : 0;
             bytes += MAXALIGN(ItemIdGetLength(item)) + static_cast<long long>(sizeof(ItemIdData));
           }
         }
@@ -237,6 +258,7 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
       if (pages > 0) {
         shape.free_bytes = free / pages;
         shape.rows = rows / pages;
+        shape.heap_only = heap_only / pages;
         shape.row_bytes = rows > 0 ? bytes / rows : 0;
       }
     }

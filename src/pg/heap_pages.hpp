@@ -26,13 +26,14 @@ struct WindowPage {
   std::uint16_t count = 0;
   std::uint16_t done = 0;      ///< rows chosen so far
   std::uint16_t previous = 0;  ///< rows chosen before the last pass that took some
+  std::uint16_t root = 0;      ///< line pointer that leads to the first row of that pass; 0: not looked for
   bool sampled = false;        ///< how that pass came out has been counted
 };
 
 struct Window {
   std::vector<WindowPage> pages;
   std::vector<std::uint16_t> offsets;
-  std::vector<std::uint16_t> lengths;  ///< of the old versions when they were chosen
+  std::vector<std::uint16_t> lengths;  ///< of the old version, where a pass of a page begins
   std::size_t open = 0;                ///< rows not chosen yet
 };
 
@@ -49,8 +50,14 @@ struct PassLook {
   long long growth = 0;     ///< bytes that the sampled new versions are longer than the old ones, in all
 };
 
-/// Prunes the pages of `window` and picks the rows of the next pass into `ids`.
-PassLook choose_rows(unsigned leaf, Window& window, const backfill::PassPlan& plan, std::vector<RowId>& ids);
+/// Some pages of a window, by their place in it.
+struct PageSpan {
+  std::size_t from = 0, to = 0;
+};
+
+/// Prunes the pages `span` of `window` and picks the rows of the next pass into `ids`.
+PassLook choose_rows(unsigned leaf, Window& window, PageSpan span, const backfill::PassPlan& plan,
+                     std::vector<RowId>& ids);
 
 /// What a leaf is like, from its first pages.
 struct HeapShape {
@@ -59,6 +66,7 @@ struct HeapShape {
   long long free_bytes = 0;  ///< average per page, of a sample
   long long rows = 0;        ///< average live line pointers per page
   long long row_bytes = 0;   ///< average length of a row version with its line pointer
+  long long heap_only = 0;   ///< average versions per page that an update in place has made
 };
 HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns);
 

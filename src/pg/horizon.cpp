@@ -22,7 +22,9 @@ bool dead_to_all(unsigned relation, unsigned xid) {
   if (!TransactionIdIsNormal(xid)) return true;
   return pg_call([&] {
     Relation opened = try_relation_open(relation, AccessShareLock);
-    const bool removable = GlobalVisCheckRemovableXid(opened, xid);
+    // Worked out anew: the server's own approximation is only brought up to date after a transaction that wrote, and
+    // what holds us back may be one that only reads.
+    const bool removable = TransactionIdPrecedes(xid, GetOldestNonRemovableTransactionId(opened));
     if (opened != nullptr) relation_close(opened, NoLock);
     return removable;
   });

@@ -1,8 +1,8 @@
 // Can dead row versions be taken away yet?
 //
 // What: own_transaction() is the transaction that leaves them behind, dead_to_all() says whether nobody can see them
-// any more. Why: an update in place needs the room of the versions before it. Invariant: reads only; the answer may be
-// older than the truth, never newer. Locks: AccessShareLock on the relation to the end of the transaction.
+// any more. Why: an update in place needs the room of the versions before it. Invariant: reads only, and what
+// pruning goes by is as new as the answer. Locks: AccessShareLock on the relation to the end of the transaction.
 #pragma once
 
 namespace migration::pg {

@@ -24,6 +24,7 @@
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
 #include "pg/usage.hpp"
+#include "pg/wal_files.hpp"
 #include "pg/watchdog.hpp"
 #include "run/decision.hpp"
 #include "worker/backfill_job.hpp"
@@ -45,6 +46,8 @@ namespace {
 constexpr double wish_interval_ms = 100;
 /// Between two looks at whether the other workers are done.
 constexpr long others_nap_ms = 20;
+/// WAL that the next batch may write: more than the last one, as batches grow and others write, too.
+constexpr long long least_wal = 1 << 20, growing = 4;
 
 catalog::WorkerProblem problem_in(const std::exception_ptr& error, bool met_again) {
   try {
@@ -213,6 +216,7 @@ class Backfill {
   /// What to do now: this sees to it that there is a range in hand, or the whole job.
   Next next() {
     if (worker_ == 0) heed_the_others();
+    blocks_.one_at_a_time(worker_ == 0 && !shared_ && job_.settings.workers > 1);
     if (worker_ == 0 && !shared_) {
       // A window that was begun has no place in the ledger yet: to its end it is nobody else's.
       if (job_.settings.workers <= 1 || in_window()) return Next::work;
@@ -229,7 +233,6 @@ class Backfill {
       });
     }
     const bool not_alone = worker_ > 0 || team_.at_work();
-    blocks_.set_lanes(not_alone ? 2 : 1);
     if (job_.range) return Next::work;
     if (other_.range && !(not_alone && take_another_)) {
       change_hands();
@@ -252,8 +255,8 @@ class Backfill {
     return worker_ == 0 && team_.at_work() ? Next::wait : Next::none;
   }
 
-  /// Two ranges of keys are gone through in turn, as two windows of blocks are (see BlockWindows::set_lanes): while the
-  /// dead rows of one pass cannot be pruned because of somebody else's transaction, there is another to go on with.
+  /// Two ranges of keys are gone through in turn, as two windows of blocks are (see BlockWindows::one_at_a_time): while
+  /// the dead rows of one pass cannot be pruned because of somebody else's transaction, there is another to go on with.
   struct Hand {
     catalog::JobRecord record;
     std::optional<catalog::Claim> range;
@@ -300,8 +303,12 @@ class Backfill {
     });
   }
 
+  /// Neither this nor the application is to wait for a new file of WAL in the middle of a transaction.
+  void make_wal_files() const { pg::make_wal_files(std::max(least_wal, growing * batch_wal_)); }
+
   /// A batch, and what comes between two. False when a worker that has the whole job is at its end.
   bool go_on() {
+    make_wal_files();
     const bool more = batch_or_rows();
     pg::crash_point("backfill:batch", job_.step.step);
     if (!more && !job_.range) return false;
@@ -412,6 +419,7 @@ class Backfill {
     const long long hot_before = counted != 0 ? pg::own_hot_updates(counted) : 0;
     const bool more = careful ? (by_blocks() ? blocks_.careful_batch() : keys_.careful_batch())
                               : (by_blocks() ? blocks_.batch() : keys_.batch());
+    if (by_blocks() && blocks_.waits()) return true;  // nothing to write down
     ++record.batches;
     if (counted != 0) record.rows_hot += std::max(0LL, pg::own_hot_updates(counted) - hot_before);
     const double elapsed = monotonic_ms() - started;
@@ -421,7 +429,9 @@ class Backfill {
     } else {
       keys_.measured(size);
     }
-    record.wal_bytes += pg::own_wal_bytes() - wal_before;
+    const long long wal = pg::own_wal_bytes() - wal_before;
+    record.wal_bytes += wal;
+    batch_wal_ = std::max(wal, batch_wal_ - batch_wal_ / 8);
     job_.advance(elapsed);
     if (!more) job_.finish_range();
     // It gets on between the crashes, so it is not what brings the server down. At its end it gets nowhere any more,
@@ -456,6 +466,7 @@ class Backfill {
   const int worker_;          ///< 0 leads
   bool shared_ = false;       ///< goes by ranges
   bool met_again_ = false;    ///< why a helper ends
+  long long batch_wal_ = 0;   ///< of the last batches, the most that one has written
   double asked_ms_ = 0;
   std::optional<Pace> pace_;
 };

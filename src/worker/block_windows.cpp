@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "catalog/facts.hpp"
+#include "pg/horizon.hpp"
 #include "pg/portal.hpp"
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
@@ -20,6 +21,9 @@ namespace {
 /// A window is read once per pass: it has to stay in the processor's reach, and 8 MB do.
 constexpr long long pass_window_blocks = 1024;
 constexpr long long window_blocks = 8192;
+/// The first pass of a window takes as long as all others together, and the transaction of a worker keeps the others
+/// from pruning for as long as it takes: it is made in pieces.
+constexpr std::size_t first_pieces = 4;
 /// Shorter tables grow by a few pages at most, whatever is done.
 constexpr long long short_table_blocks = 16;
 /// Window in which bad rows are looked for.
@@ -58,6 +62,7 @@ void BlockWindows::forget() {
   lanes_.clear();
   lane_ = 0;
   proposed_ = 0;
+  waits_ = ended_ = false;
 }
 
 void BlockWindows::next_leaf() {
@@ -119,10 +124,9 @@ bool BlockWindows::at_leaf() {
   return true;
 }
 
-/// The window up to `to` is done.
+/// The blocks up to `to` are done.
 bool BlockWindows::move_on(long long to) {
   catalog::JobRecord& job = job_.record;
-  lanes_.clear();
   since_vacuum_ += std::max(0LL, to - job.next_block);
   job.blocks_done += std::max(0LL, to - job.next_block);
   job.next_block = std::max(job.next_block, to);
@@ -130,34 +134,48 @@ bool BlockWindows::move_on(long long to) {
   return leaves_left();
 }
 
-/// Windows side by side, as many as there are blocks for.
-void BlockWindows::open_lanes(long long end) {
+/// One more window behind the others, if there are blocks for it.
+bool BlockWindows::open_lane() {
   const catalog::JobRecord& job = job_.record;
-  const long long blocks = std::min(job.batch_size, limit());
-  lanes_.clear();
-  lane_ = 0;
+  Lane lane;
+  lane.from = lanes_.empty() ? job.next_block : lanes_.back().to;
+  lane.to = std::min(job_.end_of_leaf(), lane.from + std::min(job.batch_size, limit()));
+  if (lane.from >= lane.to) return false;
+  lanes_.push_back(std::move(lane));
   waited_ms_ = 0;
-  for (long long from = job.next_block; from < end && lanes_.size() < wanted_lanes_;) {
-    Lane lane;
-    lane.from = from;
-    lane.to = from = std::min(end, from + blocks);
-    lanes_.push_back(std::move(lane));
-  }
+  return true;
 }
 
-bool BlockWindows::all_done() const {
-  return std::all_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.done(); });
+/// The lane whose turn it is: the next one after the last whose dead rows can be pruned, a new one where there is none,
+/// and once the patience is over one that cannot. Null: wait.
+BlockWindows::Lane* BlockWindows::next_lane() {
+  Lane* waiting = nullptr;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    lane_ = (lane_ + 1) % lanes_.size();
+    Lane& lane = lanes_[lane_];
+    if (lane.done()) continue;
+    if (lane.first() || (lane.stuck == 0 && pg::dead_to_all(leaf_->oid, lane.last))) return &lane;
+    if (waiting == nullptr) waiting = &lane;
+  }
+  const bool impatient = waited_ms_ >= patience_ms_;
+  if (waiting != nullptr && impatient) return waiting;
+  if (lanes_.size() < most_lanes_ && open_lane()) {
+    lane_ = lanes_.size() - 1;
+    return &lanes_.back();
+  }
+  // Whatever kept a page from being pruned may be over.
+  for (Lane& lane : lanes_) lane.stuck = 0;
+  return nullptr;
 }
 
 bool BlockWindows::batch() {
   catalog::JobRecord& job = job_.record;
+  waits_ = ended_ = false;
   if (!at_leaf()) return leaves_left();
-  const long long end = job_.end_of_leaf();
-  const bool passes = leaf_->passes > 1;
-  last_had_passes_ = passes;
-  if (!passes) {
+  last_had_passes_ = leaf_->passes > 1;
+  if (!last_had_passes_) {
     lanes_.clear();
-    window_end_ = std::min(end, job.next_block + std::min(job.batch_size, limit()));
+    window_end_ = std::min(job_.end_of_leaf(), job.next_block + std::min(job.batch_size, limit()));
     if (window_end_ > job.next_block) {
       job_.as_script(
           [&] {
@@ -168,15 +186,19 @@ bool BlockWindows::batch() {
     }
     return move_on(window_end_);
   }
-  if (lanes_.empty()) open_lanes(end);
-  if (!lanes_.empty()) {
-    while (lanes_[lane_].done()) lane_ = (lane_ + 1) % lanes_.size();
-    pass(lanes_[lane_]);
-    lane_ = (lane_ + 1) % lanes_.size();
-    if (!all_done()) return true;
-    return move_on(lanes_.back().to);
+  if (Lane* const lane = next_lane()) {
+    lane->window ? pass(*lane) : look(*lane);
+    ended_ = lane->done();
+  } else {
+    waits_ = !lanes_.empty();
   }
-  return move_on(job.next_block);
+  long long to = job.next_block;
+  while (!lanes_.empty() && lanes_.front().done()) {
+    to = lanes_.front().to;
+    lanes_.pop_front();
+    if (lane_ > 0) --lane_;
+  }
+  return waits_ || (!lanes_.empty() && to == job.next_block) || move_on(to);
 }
 
 long long BlockWindows::change_carefully(long long from, long long to) {
@@ -242,37 +264,46 @@ void BlockWindows::careful_sweep() {
       fmt::format("SELECT migration_resume({});", job_.run.run_id));
 }
 
+void BlockWindows::look(Lane& lane) {
+  std::vector<pg::RowId> needing;
+  job_.as_script(
+      [&] {
+        leaf_->look->run(
+            {pg::RowId{static_cast<std::uint32_t>(lane.from), 0}, pg::RowId{static_cast<std::uint32_t>(lane.to), 0}},
+            needing);
+      },
+      leaf_->oid);
+  lane.window = pg::make_window(std::move(needing));
+}
+
 void BlockWindows::pass(Lane& lane) {
-  catalog::JobRecord& job = job_.record;
-  if (!lane.window) {
-    std::vector<pg::RowId> needing;
-    job_.as_script(
-        [&] {
-          leaf_->look->run(
-              {pg::RowId{static_cast<std::uint32_t>(lane.from), 0}, pg::RowId{static_cast<std::uint32_t>(lane.to), 0}},
-              needing);
-        },
-        leaf_->oid);
-    lane.window = pg::make_window(std::move(needing));
-  }
-  if (lane.done()) return;
   backfill::PassPlan plan;
   plan.passes = leaf_->passes;
   plan.growth = leaf_->growth;
-  plan.all = lane.stuck > 0 && waited_ms_ >= patience_ms_;
-  if (plan.all) {
-    tell_holder();
-    patience_ms_ /= 2;
-  } else if (lane.stuck == 0 && lane.pass > 1) {
-    patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
+  const std::size_t pages = lane.window->pages.size();
+  pg::PageSpan span{0, pages};
+  if (lane.first()) {
+    span = {lane.begun, std::min(pages, lane.begun + (pages + first_pieces - 1) / first_pieces)};
+    lane.begun = span.to;
+  } else {
+    plan.all = waited_ms_ >= patience_ms_ && (lane.stuck > 0 || !pg::dead_to_all(leaf_->oid, lane.last));
+    if (plan.all) {
+      tell_holder();
+      patience_ms_ /= 2;
+    } else {
+      patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
+    }
+    ++lane.passes;
   }
-  const pg::PassLook look = pg::choose_rows(leaf_->oid, *lane.window, plan, ids_);
-  ++lane.pass;
+  const pg::PassLook look = pg::choose_rows(leaf_->oid, *lane.window, span, plan, ids_);
   learn(look, lane, plan.all);
-  lane.stuck = look.chosen == 0 && look.waiting > 0 ? lane.stuck + 1 : 0;
-  if (!ids_.empty()) {
-    job_.as_script([&] { job.rows_done += job_.change(*leaf_->rows, {&ids_}); }, leaf_->oid);
+  if (ids_.empty()) {
+    lane.stuck += look.waiting > 0 ? 1 : 0;
+    return;
   }
+  lane.stuck = 0;
+  job_.as_script([&] { job_.record.rows_done += job_.change(*leaf_->rows, {&ids_}); }, leaf_->oid);
+  lane.last = pg::own_transaction();
 }
 
 /// The size of new versions and the share that stays in place show only after the update.
@@ -281,7 +312,7 @@ void BlockWindows::learn(const pg::PassLook& look, const Lane& lane, bool all) {
     leaf_->growth = static_cast<int>(look.growth / static_cast<long long>(look.stayed));
   }
   // The first pass moves rows on purpose, and so does giving up on the horizon.
-  if (lane.pass > 2 && !after_all_) {
+  if (lane.passes > 1 && !after_all_) {
     stayed_ += look.stayed;
     left_ += look.left;
   }
@@ -311,13 +342,13 @@ long long BlockWindows::limit() const {
 
 void BlockWindows::measured(long long blocks) {
   proposed_ = proposed_ == 0 ? blocks : std::min(proposed_, blocks);
-  if (!lanes_.empty()) return;
+  if (in_window() && !ended_) return;
   job_.record.batch_size = proposed_;
   proposed_ = 0;
 }
 
 std::string BlockWindows::due_for_vacuum() {
-  if (!leaf_ || !lanes_.empty() || !leaves_left() || !job_.target.into.empty()) return {};
+  if (!leaf_ || !leaves_left() || !job_.target.into.empty()) return {};
   const catalog::JobRecord& job = job_.record;
   const long long blocks = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
   // Of several workers one vacuums, for what all of them have passed.
@@ -348,14 +379,9 @@ void BlockWindows::vacuum_when_due() {
 }
 
 int BlockWindows::pause_ms() {
-  int stuck = 0;
-  for (const Lane& lane : lanes_) {
-    if (lane.done()) continue;
-    if (lane.stuck == 0) return 0;
-    stuck = stuck == 0 ? lane.stuck : std::min(stuck, lane.stuck);
-  }
-  if (stuck == 0 || waited_ms_ >= patience_ms_) return 0;
-  const int pause = std::min(longest_pause_ms, 1 << std::min(stuck - 1, 7));
+  waits_in_a_row_ = waits_ ? waits_in_a_row_ + 1 : 0;
+  if (!waits_) return 0;
+  const int pause = std::min(longest_pause_ms, 1 << std::min((waits_in_a_row_ - 1) / 2, 7));
   waited_ms_ += pause;
   return pause;
 }

@@ -9,6 +9,7 @@
 // passes.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,8 +35,11 @@ class BlockWindows {
   void careful_sweep();
   /// Most blocks of the next window.
   long long limit() const;
+  /// In the transaction of batch(): it has changed nothing, because the dead rows of every window have to be pruned
+  /// first.
+  bool waits() const { return waits_; }
   /// In the transaction of batch(), after it: the size that its cost proposes for the next window. The least of all
-  /// passes counts.
+  /// passes since the last one counts.
   void measured(long long blocks);
   /// When the transaction of batch() has committed: how long to wait before the next one, because dead rows cannot be
   /// pruned yet; nothing is held meanwhile.
@@ -48,9 +52,10 @@ class BlockWindows {
   void forget();
   /// Has a window been begun and not ended?
   bool in_window() const { return !lanes_.empty(); }
-  /// Windows worked on in turn, 1 or more. With several workers the transaction of each holds back the pruning of the
-  /// others: while dead rows of one window wait for it, there is another to go on with.
-  void set_lanes(std::size_t lanes) { wanted_lanes_ = lanes; }
+  /// Has every window that was begun to be ended before another is? Otherwise several are worked on in turn: the
+  /// transactions of other workers, and of the application, hold back the pruning of dead rows, and while one window
+  /// waits for that there is another to go on with.
+  void one_at_a_time(bool one) { most_lanes_ = one ? 1 : several_lanes; }
 
  private:
   struct Leaf {
@@ -64,8 +69,11 @@ class BlockWindows {
   struct Lane {
     long long from = 0, to = 0;        ///< blocks
     std::optional<pg::Window> window;  ///< once it has been looked at
-    int pass = 0;
-    int stuck = 0;  ///< looks in a row that found nothing to take
+    std::size_t begun = 0;             ///< pages that the first pass has been over
+    int passes = 0;                    ///< after the first
+    int stuck = 0;                     ///< looks in a row that found nothing to take
+    unsigned last = 0;                 ///< transaction of its last pass
+    bool first() const { return !window || begun < window->pages.size(); }
     bool done() const { return window && window->open == 0; }
   };
   /// The leaf in work, entered; false when there is none left, or the partition is gone.
@@ -78,22 +86,28 @@ class BlockWindows {
   void next_leaf();
   void start_over(std::size_t i, unsigned file);
   std::string due_for_vacuum();
-  void open_lanes(long long end);
+  bool open_lane();
+  Lane* next_lane();
+  void look(Lane& lane);
   void pass(Lane& lane);
-  bool all_done() const;
   void learn(const pg::PassLook& look, const Lane& lane, bool all);
   void tell_holder();
 
   BackfillJob& job_;
   std::optional<Leaf> leaf_;
-  std::vector<Lane> lanes_;
-  std::size_t lane_ = 0, wanted_lanes_ = 1;
+  /// As many as there are phases in which a transaction of another worker may be.
+  static constexpr std::size_t several_lanes = 4;
+  std::deque<Lane> lanes_;  ///< in the order of their blocks; the first is not done
+  std::size_t lane_ = 0, most_lanes_ = 1;
   std::vector<pg::RowId> ids_;
   long long window_end_ = 0;
   long long since_vacuum_ = 0;  ///< blocks passed
   int wanted_passes_ = 0;       ///< the setting that leaf_ was entered with
   int generation_ = 0;
-  int waited_ms_ = 0;                  ///< for the horizon, in this window
+  bool waits_ = false;  ///< nothing can be done now
+  bool ended_ = false;  ///< the last pass was that of its window
+  int waits_in_a_row_ = 0;
+  int waited_ms_ = 0;                  ///< for the horizon, since a window was begun
   int patience_ms_ = 2000;             ///< longest wait for the horizon in one window
   bool told_ = false;                  ///< who holds the horizon has been said
   std::size_t stayed_ = 0, left_ = 0;  ///< sampled rows of this leaf: in place, moved against the plan

@@ -42,7 +42,7 @@ void KeyPasses::look_at_table() {
     largest = shape;
   }
   if (most < short_table_blocks) return;
-  page_ = {largest.rows, largest.row_bytes, largest.free_bytes, 8};
+  page_ = {largest.rows, largest.row_bytes, largest.free_bytes, 8, largest.heap_only};
   passes_ = backfill::choose_passes(largest.rows, largest.rows, largest.free_bytes, largest.row_bytes);
 }
 

@@ -29,7 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const int passes = choose_passes(rows, needing, free, row);
   CHECK(passes == 1 || (least_passes <= passes && passes <= most_passes));
   // Passes by key take all parts, each at least one.
-  const KeyPage page{rows, row, free, static_cast<int>(in.number(2))};
+  const KeyPage page{rows, row, free, static_cast<int>(in.number(2)),
+                     rows > 0 ? static_cast<long long>(in.number(2)) % (rows + 1) : 0};
   const auto care = static_cast<double>(in.number(1)) / 8;
   for (int done = 0; done < key_parts;) {
     const int parts = next_parts(done, passes, page, care);
