@@ -124,6 +124,18 @@ layer_deps() {
   fi
 }
 
+# What users build has no hooks for tests, and other warnings.
+build_plainly() {
+  [ -z "${MIGRATION_TESTS:-}${SAN:-}${PG_CONFIG:-}${PGMAJOR:-}" ] || return 0
+  if (private_install "$1" "$work/plain") >"$work/plain.log" 2>&1; then
+    rm -rf "$work/plain"
+    count build 1 0
+  else
+    show "$work/plain.log" 60
+    count build 0 1
+  fi
+}
+
 layer_build() {
   [ -z "$built" ] || return 0
   title "build"
@@ -142,6 +154,7 @@ layer_build() {
     give_to_server_user "$work/out"
     [ -z "${MIGRATION_ASAN:-}" ] || . "$here/lib/asan.sh"
     echo "$("$PG_BIN/postgres" --version) in $work"
+    build_plainly "$major"
   else
     show "$work/build.log" 60
     count build 0 1

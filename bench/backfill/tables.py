@@ -11,6 +11,7 @@ VARIANTS = {
     "dead12v": "12 % of the rows deleted, vacuumed",
     "dead20": "20 % of the rows deleted, not vacuumed",
     "dead20v": "20 % of the rows deleted, vacuumed",
+    "again": "pages full, every row filled by a backfill before, vacuumed",
     "ff90": "loaded with fillfactor 90",
     "toast": "every tenth row has a TOASTed value of 4 kB",
     "uuid": "the key is a random uuid",
@@ -48,6 +49,11 @@ def make_template(name, variant, rows, parallel=()):
         session.run(f"DELETE FROM account WHERE random() < {share}")
         if variant.endswith("v"):
             session.run("VACUUM ANALYZE account")
+    if variant == "again":
+        session.run("ALTER TABLE account ADD COLUMN fee bigint")
+        run = session.run("SELECT migration_backfill('account', 'fee = balance / 7', 'fee IS NULL')")[0][0]
+        session.run("SELECT migration_wait(%s)", (run,))
+        session.run("VACUUM ANALYZE account")
     session.run("SELECT migration_register('add', 'tax of accounts', NULL, 'ALTER TABLE account ADD COLUMN tax bigint')")
     scripts = {
         "ours": f"UPDATE account SET {FILL} WHERE tax IS NULL",

@@ -12,7 +12,7 @@ namespace {
 constexpr double move_by_prune = 0.9;
 /// More passes than the least costly number: with less than a tenth of the rows moved, the free tenth of an index leaf
 /// takes the new entries, and the index does not grow.
-constexpr int for_the_indexes = 4;
+constexpr int for_the_indexes = 3;
 constexpr int fewest = 6, most_useful = 16;
 /// One of this many rows may leave without having to.
 constexpr int few_more = 12;

@@ -296,7 +296,7 @@ class Backfill {
   /// carries all before it with it. Between the passes of a window there is nothing to wait for.
   void await_durability() {
     const std::string& wanted = job_.settings.synchronous_commit;
-    if (wanted == "off" || in_window()) return;
+    if (wanted == "off" || (by_blocks() ? !blocks_.moved() : keys_.in_window())) return;
     pg::in_transaction([&] {
       pg::set_local("synchronous_commit", wanted);
       job_.advance(0);

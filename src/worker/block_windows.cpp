@@ -127,6 +127,7 @@ bool BlockWindows::at_leaf() {
 /// The blocks up to `to` are done.
 bool BlockWindows::move_on(long long to) {
   catalog::JobRecord& job = job_.record;
+  moved_ = true;
   since_vacuum_ += std::max(0LL, to - job.next_block);
   job.blocks_done += std::max(0LL, to - job.next_block);
   job.next_block = std::max(job.next_block, to);
@@ -170,7 +171,7 @@ BlockWindows::Lane* BlockWindows::next_lane() {
 
 bool BlockWindows::batch() {
   catalog::JobRecord& job = job_.record;
-  waits_ = ended_ = false;
+  waits_ = ended_ = moved_ = false;
   if (!at_leaf()) return leaves_left();
   last_had_passes_ = leaf_->passes > 1;
   if (!last_had_passes_) {

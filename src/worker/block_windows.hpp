@@ -38,6 +38,8 @@ class BlockWindows {
   /// In the transaction of batch(): it has changed nothing, because the dead rows of every window have to be pruned
   /// first.
   bool waits() const { return waits_; }
+  /// The last batch() has brought the cursor forward.
+  bool moved() const { return moved_; }
   /// In the transaction of batch(), after it: the size that its cost proposes for the next window. The least of all
   /// passes since the last one counts.
   void measured(long long blocks);
@@ -105,6 +107,7 @@ class BlockWindows {
   int wanted_passes_ = 0;       ///< the setting that leaf_ was entered with
   int generation_ = 0;
   bool waits_ = false;  ///< nothing can be done now
+  bool moved_ = false;
   bool ended_ = false;  ///< the last pass was that of its window
   int waits_in_a_row_ = 0;
   int waited_ms_ = 0;                  ///< for the horizon, since a window was begun
