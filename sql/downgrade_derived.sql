@@ -68,6 +68,8 @@ INSERT INTO script (text) VALUES
   ('ALTER TABLE d_part ATTACH PARTITION d_part1 FOR VALUES FROM (0) TO (1)'), ('ALTER TABLE d_child INHERIT d_other'),
   ('INSERT INTO d_t VALUES (1)'), ('UPDATE d_t SET a = 1'), ('DELETE FROM d_t'), ('TRUNCATE d_t'), ('DROP TABLE d_other'), ('DROP VIEW d_view'), ('SELECT 1'), ('SELECT set_config(''a.b'', ''c'', false)'), ('DO ''BEGIN END'''),
   ('SET work_mem = ''1MB'''), ('ANALYZE d_t'), ('REFRESH MATERIALIZED VIEW d_matview'), (''), ('-- nothing'), ('CREATE TABLE d_new (id int); DROP TABLE d_new'), ('CREATE TABLE d_new (id int); ALTER TABLE d_new RENAME TO d_newer; ALTER TABLE d_newer ADD c int'),
+  ('CREATE TABLE public.d_new (id int); ALTER TABLE public.d_new SET SCHEMA d_schema; ALTER TABLE d_schema.d_new ADD c int'), ('CREATE TABLE d_new (id int); ALTER TABLE d_new SET SCHEMA d_schema'),
+  ('CREATE FUNCTION public.d_f() RETURNS int LANGUAGE sql AS ''SELECT 1''; ALTER FUNCTION public.d_f() SET SCHEMA d_schema'), ('CREATE TYPE d_e AS ENUM (); ALTER TYPE d_e SET SCHEMA d_schema'),
   ('CREATE TABLE d_new (id int PRIMARY KEY); CREATE TABLE d_new2 (r int UNIQUE REFERENCES d_new); ALTER TABLE d_new ADD FOREIGN KEY (id) REFERENCES d_new2 (r) NOT VALID');
 SELECT text || E'\n' || pg_temp.round_trip(text) FROM script ORDER BY n;
 -- Where there is no way back, it is said at registration and again when it is asked for.

@@ -9,10 +9,12 @@ namespace migration::backfill {
 namespace {
 
 /// Price of a moved row by that of pruning a page, measured with two indexes.
-constexpr double move_by_prune = 0.9;
+constexpr double move_by_prune = 0.6;
+/// The same of a row that leaves a page where it could have stayed: to the prunes that it saves comes nothing else.
+constexpr double leave_by_prune = 0.9;
 /// More passes than the least costly number: with less than a tenth of the rows moved, the free tenth of an index leaf
 /// takes the new entries, and the index does not grow.
-constexpr int for_the_indexes = 3;
+constexpr int for_the_indexes = 4;
 constexpr int fewest = 6, most_useful = 16;
 /// One of this many rows may leave without having to.
 constexpr int few_more = 12;
@@ -52,7 +54,7 @@ double cost_of_page(int rows, long long free, int taken, int left, int leave) {
     rows -= some;
     room -= static_cast<long long>(some) * (taken - left);
   }
-  return passes + move_by_prune * moved;
+  return passes + leave_by_prune * moved;
 }
 
 }  // namespace

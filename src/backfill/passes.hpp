@@ -5,7 +5,7 @@
 // place (HOT): no index is written, the table keeps its size. Why a share and not all: each row moved costs a write in
 // every index and a place on another page; each pass costs a look at the page. With n rows on a page, k passes, m for
 // the price of moving a row and p for that of pruning a page once, a page costs about m n / k + p k, which is least at
-// k = sqrt(m n / p); measured on PostgreSQL 15, m is about 3-5 us and p about 4-5 us, so for 60 rows k is 7.
+// k = sqrt(m n / p); measured on PostgreSQL 15, m is about 2-4 us and p about 5-7 us, so for 60 rows k is 4 to 8.
 // Invariants: the smallest pass takes a row from each page that has rows left, so a window ends. Pure: no server here.
 #pragma once
 

@@ -275,6 +275,8 @@ void classify_rest(Node* node, Statement& out) {
       auto* stmt = as<AlterObjectSchemaStmt>(node);
       describe_target(stmt->objectType, stmt->relation, stmt->object, out);
       out.if_exists = stmt->missing_ok;
+      out.sets_schema = true;
+      if (stmt->relation != nullptr) out.new_name = quoted(stmt->newschema) + "." + quoted(stmt->relation->relname);
       break;
     }
     case T_AlterOwnerStmt: {

@@ -57,6 +57,12 @@ struct Work {
 /// One of this many pages tells how its last pass came out, where that takes a walk over the page to find out.
 constexpr std::uint32_t sampled_page = 8;
 
+/// A row that has been updated in place takes two line pointers, one that leads to it and its own. Of narrow rows so
+/// many are on a page that pointers are what it is short of: there the room of old ones is not counted on.
+bool has_pointers_for(long long rows) {
+  return 2 * rows <= MaxHeapTuplesPerPage;
+}
+
 bool is_heap_only(Page page, OffsetNumber offset) {
   ItemId item = PageGetItemId(page, offset);
   return ItemIdIsNormal(item) && HeapTupleHeaderIsHeapOnly(reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item)));
@@ -108,7 +114,7 @@ int leaving(Page page, const WindowPage& p, const Work& w, long long free) {
   if (p.count < 2 || offset > PageGetMaxOffsetNumber(page) || !ItemIdIsNormal(PageGetItemId(page, offset))) return 0;
   const int length = static_cast<int>(ItemIdGetLength(PageGetItemId(page, offset)));
   int heap_only = 0;
-  for (std::size_t at = p.first; at < p.first + p.count; ++at) {
+  for (std::size_t at = p.first; has_pointers_for(p.count) && at < p.first + p.count; ++at) {
     if (w.offsets[at] <= PageGetMaxOffsetNumber(page)) heap_only += is_heap_only(page, w.offsets[at]) ? 1 : 0;
   }
   return std::min(p.count / 2, backfill::rows_that_leave(p.count, free, length, w.plan.growth, heap_only));
@@ -211,6 +217,9 @@ PassLook choose_rows(unsigned leaf, Window& window, PageSpan span, const backfil
 
 namespace {
 
+/// With less than a pointer for so many rows of a page, no pass takes its share of them.
+constexpr long long few_pointers = 8;
+
 bool updates_indexes(Relation relation, const char* const* columns, std::size_t n) {
   Bitmapset* indexed = compat_hot_blocking(relation);
   for (std::size_t i = 0; i < n; ++i) {
@@ -235,7 +244,7 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
     if (shape.heap) {
       const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
       constexpr BlockNumber samples = 16;
-      long long pages = 0, rows = 0, bytes = 0, free = 0, heap_only = 0;
+      long long pages = 0, rows = 0, bytes = 0, free = 0, heap_only = 0, pointers = 0;
       for (BlockNumber i = 0; i < samples && i < blocks; ++i) {
         const BlockNumber block = blocks <= samples ? i : static_cast<BlockNumber>(std::uint64_t{blocks} * i / samples);
         Buffer buffer = ReadBuffer(relation, block);
@@ -245,8 +254,10 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
           ++pages;
           free += static_cast<long long>(PageGetHeapFreeSpace(page));
           const OffsetNumber last = PageGetMaxOffsetNumber(page);
+          pointers += MaxHeapTuplesPerPage - last;
           for (OffsetNumber o = FirstOffsetNumber; o <= last; ++o) {
             ItemId item = PageGetItemId(page, o);
+            if (!ItemIdIsUsed(item)) ++pointers;
             if (!ItemIdIsNormal(item)) continue;
             ++rows;
             heap_only += is_heap_only(page, o) ? 1 : 0;
@@ -258,7 +269,8 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
       if (pages > 0) {
         shape.free_bytes = free / pages;
         shape.rows = rows / pages;
-        shape.heap_only = heap_only / pages;
+        shape.indexed = shape.indexed || pointers * few_pointers < rows;
+        shape.heap_only = has_pointers_for(rows / pages) ? heap_only / pages : 0;
         shape.row_bytes = rows > 0 ? bytes / rows : 0;
       }
     }

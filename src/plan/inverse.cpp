@@ -258,8 +258,19 @@ class Derivation {
     return table(s.relation) != nullptr || objects_.contains(type + " " + s.object + " ON " + s.relation);
   }
 
+  /// What is dropped later on is found under its old name only when it is back in its old schema.
+  void undo_set_schema(size_t i) {
+    const Statement& s = statements_[i];
+    if (!s.inverse) return refuse(s, "the schema that it leaves is not named");
+    lines_[i] = *s.inverse;
+    if (!s.relation.empty()) return rename_table(s.relation, s.new_name);
+    forget(s.object);
+    functions_.erase(s.object);
+  }
+
   void undo_other(size_t i) {
     const Statement& s = statements_[i];
+    if (s.sets_schema) return undo_set_schema(i);
     if (!s.object_type.empty()) {
       if (!about_own_object(s)) refuse(s, reason(s));
       return;

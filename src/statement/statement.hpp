@@ -123,7 +123,8 @@ struct Statement {
   std::string object;       ///< what is created, renamed, ...: index, type, function, quoted; functions with their
                             ///< argument types: 'f(integer, text)'; renamed relations: the old name, as `relation`
   std::string object_type;  ///< COMMENT, SECURITY LABEL: 'TABLE', 'COLUMN', 'FUNCTION', ...
-  std::string new_name;     ///< rename: the new name, quoted, qualified as the old one was
+  std::string new_name;     ///< rename: the new name, quoted, qualified as the old one was; SET SCHEMA: of a relation
+  bool sets_schema = false;
   std::vector<RelationUse> locks;  ///< relations locked, in the order of the statement
   std::vector<AlterAction> actions;
   std::vector<DroppedObject> dropped;

@@ -23,7 +23,7 @@ constexpr long long pass_window_blocks = 1024;
 constexpr long long window_blocks = 8192;
 /// The first pass of a window takes as long as all others together, and the transaction of a worker keeps the others
 /// from pruning for as long as it takes: it is made in pieces.
-constexpr std::size_t first_pieces = 4;
+constexpr std::size_t first_pieces = 4, least_piece = 64;
 /// Shorter tables grow by a few pages at most, whatever is done.
 constexpr long long short_table_blocks = 16;
 /// Window in which bad rows are looked for.
@@ -284,7 +284,7 @@ void BlockWindows::pass(Lane& lane) {
   const std::size_t pages = lane.window->pages.size();
   pg::PageSpan span{0, pages};
   if (lane.first()) {
-    span = {lane.begun, std::min(pages, lane.begun + (pages + first_pieces - 1) / first_pieces)};
+    span = {lane.begun, std::min(pages, lane.begun + std::max(least_piece, (pages + first_pieces - 1) / first_pieces))};
     lane.begun = span.to;
   } else {
     plan.all = waited_ms_ >= patience_ms_ && (lane.stuck > 0 || !pg::dead_to_all(leaf_->oid, lane.last));

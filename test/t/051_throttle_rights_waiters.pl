@@ -49,7 +49,7 @@ SELECT migration_backfill('wide', 'n = slow(1)', 'n = 0');
 SELECT migration_tune(NULL, '{"batch_target": "400ms"}');
 COMMIT;});
 my $size = 'SELECT batch_size FROM migration_ext.job ORDER BY job_id DESC LIMIT 1';
-$m->until_sql($db, 'SELECT batches >= 6 FROM migration_ext.job ORDER BY job_id DESC LIMIT 1', 't');
+$m->until_sql($db, 'SELECT batches >= 6 AND batch_size > 8 FROM migration_ext.job ORDER BY job_id DESC LIMIT 1', 't');
 my $alone = $m->sql($db, $size);
 cmp_ok($alone, '>', 8, 'alone, a batch is many blocks');
 my $script = $m->node->basedir . '/touch.sql';

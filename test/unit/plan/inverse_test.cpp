@@ -270,6 +270,23 @@ TEST(DerivedDowngrade, DropOfAnOldFunctionUnderTheNameOfANewOne) {
             "refused");
 }
 
+TEST(DerivedDowngrade, ATableComesBackIntoItsSchemaBeforeItIsDropped) {
+  const auto moved = [](const char* relation, const char* to, std::optional<std::string> inverse) {
+    Statement s = base(2, "ALTER TABLE", Kind::other);
+    s.sets_schema = true;
+    s.relation = s.object = relation;
+    s.new_name = to;
+    s.inverse = std::move(inverse);
+    return s;
+  };
+  const Statement there = moved("p.a", "s.a", "ALTER TABLE s.a SET SCHEMA p");
+  EXPECT_EQ(script({create_table(1, "p.a"), there}), "ALTER TABLE s.a SET SCHEMA p;\nDROP TABLE p.a;\n");
+  EXPECT_EQ(script({create_table(1, "p.a"), there, update(3, "s.a", {"x"})}),
+            "ALTER TABLE s.a SET SCHEMA p;\nDROP TABLE p.a;\n");
+  EXPECT_EQ(script({create_table(1, "p.a"), there, update(3, "p.a", {"x"})}), "refused") << "that is another table";
+  EXPECT_EQ(script({create_table(1, "a"), moved("a", "s.a", std::nullopt)}), "refused") << "from where is not said";
+}
+
 TEST(DerivedDowngrade, DropOfATableNamedTwice) {
   Statement twice = drop(2, "TABLE", "a");
   twice.dropped.push_back({"TABLE", "a"});
