@@ -9,12 +9,12 @@ use lib "$FindBin::Bin/lib";
 use Migration;
 use Test::More;
 
-# The worker looks for deadlocks first: the application has more patience.
+# The worker looks for deadlocks first, when the application has had time to make one; that has more patience.
 my $m = Migration->new('deadlock');
 my $db = $m->new_database('dead');
 $m->sql($db, 'CREATE TABLE item (id int PRIMARY KEY, n int NOT NULL DEFAULT 0); INSERT INTO item SELECT generate_series(1, 100)');
 $m->register($db, 'd1', undef, 'UPDATE item SET n = n + 1;');
-$m->sql('postgres', "ALTER DATABASE $db SET deadlock_timeout = '300ms'");
+$m->sql('postgres', "ALTER DATABASE $db SET deadlock_timeout = '3s'");
 my $app = $m->session($db);
 $app->run("SET deadlock_timeout = '60s'");
 $app->run('BEGIN');
