@@ -217,9 +217,6 @@ PassLook choose_rows(unsigned leaf, Window& window, PageSpan span, const backfil
 
 namespace {
 
-/// With less than a pointer for so many rows of a page, no pass takes its share of them.
-constexpr long long few_pointers = 8;
-
 bool updates_indexes(Relation relation, const char* const* columns, std::size_t n) {
   Bitmapset* indexed = compat_hot_blocking(relation);
   for (std::size_t i = 0; i < n; ++i) {
@@ -244,7 +241,7 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
     if (shape.heap) {
       const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
       constexpr BlockNumber samples = 16;
-      long long pages = 0, rows = 0, bytes = 0, free = 0, heap_only = 0, pointers = 0;
+      long long pages = 0, rows = 0, bytes = 0, free = 0, heap_only = 0;
       for (BlockNumber i = 0; i < samples && i < blocks; ++i) {
         const BlockNumber block = blocks <= samples ? i : static_cast<BlockNumber>(std::uint64_t{blocks} * i / samples);
         Buffer buffer = ReadBuffer(relation, block);
@@ -254,10 +251,8 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
           ++pages;
           free += static_cast<long long>(PageGetHeapFreeSpace(page));
           const OffsetNumber last = PageGetMaxOffsetNumber(page);
-          pointers += MaxHeapTuplesPerPage - last;
           for (OffsetNumber o = FirstOffsetNumber; o <= last; ++o) {
             ItemId item = PageGetItemId(page, o);
-            if (!ItemIdIsUsed(item)) ++pointers;
             if (!ItemIdIsNormal(item)) continue;
             ++rows;
             heap_only += is_heap_only(page, o) ? 1 : 0;
@@ -269,7 +264,6 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
       if (pages > 0) {
         shape.free_bytes = free / pages;
         shape.rows = rows / pages;
-        shape.indexed = shape.indexed || pointers * few_pointers < rows;
         shape.heap_only = has_pointers_for(rows / pages) ? heap_only / pages : 0;
         shape.row_bytes = rows > 0 ? bytes / rows : 0;
       }

@@ -61,10 +61,8 @@ PassLook choose_rows(unsigned leaf, Window& window, PageSpan span, const backfil
 
 /// What a leaf is like, from its first pages.
 struct HeapShape {
-  bool heap = false;  ///< stored by the heap access method
-  /// No update can be in place: one of `columns` is in an index that an update of it would have to write, or pages of
-  /// narrow rows have no line pointers left.
-  bool indexed = false;
+  bool heap = false;         ///< stored by the heap access method
+  bool indexed = false;      ///< one of `columns` is in an index that an update of it would have to write
   long long free_bytes = 0;  ///< average per page, of a sample
   long long rows = 0;        ///< average live line pointers per page
   long long row_bytes = 0;   ///< average length of a row version with its line pointer

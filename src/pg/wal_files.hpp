@@ -5,8 +5,8 @@
 // session that wants to commit waits: tens of milliseconds for each 16 MB that a backfill writes, until checkpoints
 // leave old files to use again. And a disk that becomes full in that moment takes the server down (PANIC); here it is
 // an error of ours, between two batches. Invariants: nothing is written into the log; files that are there are left
-// alone; a file that is made too many is used or removed by the next checkpoint, as those are that the checkpointer
-// makes ahead. Locks: none while a file is filled; ControlFileLock for its renaming. Source: PreallocXlogFiles() and
+// alone; a file that is made too early is used by whoever gets there, as those are that the checkpointer makes
+// ahead. Locks: none while a file is filled; ControlFileLock for its renaming. Source: PreallocXlogFiles() and
 // XLogFileInit() in xlog.c.
 #pragma once
 

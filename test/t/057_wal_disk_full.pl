@@ -22,9 +22,9 @@ my %jobs = (
 	fill => { call => q{migration_backfill('work', 'c = ''f'' || id', 'c IS NULL')}, done => 'c IS NOT NULL',
 		wrong => q{SELECT count(*) FROM work WHERE c IS DISTINCT FROM 'f' || id OR n <> base}, never => q{c <> 'f' || id} });
 
-for my $case (map { ([ $_, 'its own', 4_000_000 ], [ $_, 'that of others', 4_000_000 ]) } sort keys %jobs)
+for my $case (map { ([ $_, 'its own' ], [ $_, 'that of others' ]) } sort keys %jobs)
 {
-	my ($job, $whose, $left) = @$case;
+	my ($job, $whose) = @$case;
 	$m->drop_database('work');
 	$m->new_database('work');
 	$m->sql('work', <<"S");
@@ -39,10 +39,10 @@ S
 	{
 		my $born = $m->sql('work', 'SELECT pg_postmaster_start_time()');
 		# Every page changed for the first time goes into the log in full: more than is left.
-		$ballast = OwnDisk::fill_disk($disk, $left);
+		$ballast = OwnDisk::fill_disk($disk, 4_000_000);
 		$m->attempt('work', "SET migration_ext.batch_target = '5ms'; SELECT $jobs{$job}{call}");
 		my $state = '';
-		ok($m->until_true('the run ends', sub { $state = $m->state('work'); return $state ne 'running'; }, 90), "$job: without room for its log, the run comes to an end");
+		ok($m->until_true('the run ends', sub { $state = $m->state('work'); return $state !~ /^(queued|running)$/; }, 90), "$job: without room for its log, the run comes to an end");
 		is($state, 'paused', "$job: it is paused");
 		is($m->sql('work', 'SELECT sqlstate FROM migration_runs() ORDER BY run_id DESC LIMIT 1'), '53100', "$job: and says why");
 		is($m->sql('work', 'SELECT pg_postmaster_start_time()'), $born, "$job: the server goes on");
