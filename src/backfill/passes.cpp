@@ -11,7 +11,7 @@ namespace {
 /// Price of a moved row by that of pruning a page, measured with two indexes.
 constexpr double move_by_prune = 0.6;
 /// The same of a row that leaves a page where it could have stayed: to the prunes that it saves comes nothing else.
-constexpr double leave_by_prune = 0.9;
+constexpr double leave_by_prune = 2.0;
 /// More passes than the least costly number: with less than a tenth of the rows moved, the free tenth of an index leaf
 /// takes the new entries, and the index does not grow.
 constexpr int for_the_indexes = 4;

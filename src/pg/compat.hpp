@@ -7,8 +7,10 @@
 #include "pg/server.hpp"
 
 extern "C" {
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_attribute.h"
+#include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
@@ -115,6 +117,29 @@ inline bool compat_virtual_column([[maybe_unused]] const Constraint* constraint)
   return constraint->contype == CONSTR_GENERATED && constraint->generated_kind == ATTRIBUTE_GENERATED_VIRTUAL;
 #else
   return false;
+#endif
+}
+
+/// What an update left to do on indexes; 16 told summarizing ones apart.
+#if PG_VERSION_NUM >= 160000
+using CompatIndexUpdate = TU_UpdateIndexes;
+inline bool compat_writes_indexes(CompatIndexUpdate update) {
+  return update != TU_None;
+}
+#else
+using CompatIndexUpdate = bool;
+inline bool compat_writes_indexes(CompatIndexUpdate update) {
+  return update;
+}
+#endif
+
+/// Index entries of a new row version; returns the indexes with a check that is deferred.
+inline List* compat_insert_index_entries(ResultRelInfo* target, TupleTableSlot* slot, EState* state,
+                                         [[maybe_unused]] CompatIndexUpdate update) {
+#if PG_VERSION_NUM >= 160000
+  return ExecInsertIndexTuples(target, slot, state, true, false, nullptr, NIL, update == TU_Summarizing);
+#else
+  return ExecInsertIndexTuples(target, slot, state, true, false, nullptr, NIL);
 #endif
 }
 

@@ -41,17 +41,30 @@ Window make_window(std::vector<RowId> ids) {
   return window;
 }
 
+Window make_window(long long from, long long to) {
+  Window window;
+  const auto pages = static_cast<std::size_t>(std::max(0LL, to - from));
+  window.pages.resize(pages);
+  for (std::size_t i = 0; i < pages; ++i) {
+    window.pages[i].block = static_cast<std::uint32_t>(from) + static_cast<std::uint32_t>(i);
+    window.pages[i].first = static_cast<std::uint32_t>(i * MaxHeapTuplesPerPage);
+    window.pages[i].listed = false;
+  }
+  window.offsets.resize(pages * MaxHeapTuplesPerPage);
+  window.lengths.resize(window.offsets.size());
+  window.open = pages;
+  return window;
+}
+
 namespace {
 
-/// What choose_rows works on, as plain data that may be jumped over.
+/// What a pass works on, as plain data.
 struct Work {
-  WindowPage* pages;
-  PageSpan span;
-  const std::uint16_t* offsets;
+  std::uint16_t* offsets;
   std::uint16_t* lengths;
-  RowId* ids;
-  backfill::PassPlan plan;
-  std::size_t roomy = 0;  ///< with this much free space the server does not prune a page
+  std::uint16_t* chosen;
+  const backfill::PassPlan& plan;
+  std::size_t roomy;  ///< with this much free space the server does not prune a page
 };
 
 /// One of this many pages tells how its last pass came out, where that takes a walk over the page to find out.
@@ -120,7 +133,41 @@ int leaving(Page page, const WindowPage& p, const Work& w, long long free) {
   return std::min(p.count / 2, backfill::rows_that_leave(p.count, free, length, w.plan.growth, heap_only));
 }
 
-void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
+std::size_t count_rows(Page page) {
+  const OffsetNumber last = PageGetMaxOffsetNumber(page);
+  std::size_t rows = 0;
+  for (OffsetNumber o = FirstOffsetNumber; o <= last; ++o) rows += ItemIdIsNormal(PageGetItemId(page, o)) ? 1 : 0;
+  return rows;
+}
+
+/// All rows of the page that the statement sees; returns how many.
+std::size_t list_rows(Relation relation, Snapshot snapshot, Buffer buffer, BlockNumber block, std::uint16_t* offsets) {
+  Page const page = BufferGetPage(buffer);
+  const OffsetNumber last = PageGetMaxOffsetNumber(page);
+  std::size_t count = 0;
+  HeapTupleData tuple;
+  tuple.t_tableOid = RelationGetRelid(relation);
+  for (OffsetNumber o = FirstOffsetNumber; o <= last && count < MaxHeapTuplesPerPage; ++o) {
+    ItemId const item = PageGetItemId(page, o);
+    if (!ItemIdIsNormal(item)) continue;
+    tuple.t_data = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item));
+    tuple.t_len = ItemIdGetLength(item);
+    ItemPointerSet(&tuple.t_self, block, o);
+    if (HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer)) offsets[count++] = o;
+  }
+  return count;
+}
+
+Buffer pruned_page(Relation relation, BlockNumber block) {
+  CHECK_FOR_INTERRUPTS();
+  const Buffer buffer = ReadBuffer(relation, block);
+  heap_page_prune_opt(relation, buffer);
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  return buffer;
+}
+
+/// Returns how many rows.
+std::size_t choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
   const bool blocked = unpruned(page, p, w);
   if (!p.sampled && !blocked) {
     sample_last(page, p, w, look);
@@ -163,7 +210,7 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
       root = root_of(page, offset, p.block);
       w.lengths[p.first + before] = static_cast<std::uint16_t>(length);
     }
-    w.ids[look.chosen++] = RowId{p.block, offset};
+    w.chosen[fit + forced - 1] = offset;
     ++p.done;
   }
   // Otherwise the rows of the last pass stay those whose pruning is waited for.
@@ -177,42 +224,70 @@ void choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& look) {
     ++look.waiting;
     if (blocked && fit + forced == 0) ++look.blocked;
   }
+  return static_cast<std::size_t>(fit + forced);
 }
 
 }  // namespace
 
-PassLook choose_rows(unsigned leaf, Window& window, PageSpan span, const backfill::PassPlan& plan,
-                     std::vector<RowId>& ids) {
-  ids.resize(window.open);
-  Work work{window.pages.data(), span, window.offsets.data(), window.lengths.data(), ids.data(), plan, 0};
-  const PassLook look = pg_call([&] {
-    PassLook seen;
-    Relation relation = table_open(leaf, AccessShareLock);
-    const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-    // As heap_page_prune_opt() has it.
-    work.roomy = std::max<Size>(RelationGetTargetPageFreeSpace(relation, HEAP_DEFAULT_FILLFACTOR), BLCKSZ / 10);
-    for (std::size_t i = work.span.from; i < work.span.to; ++i) {
-      WindowPage& p = work.pages[i];
-      if (p.previous == p.count) continue;
-      if (p.block >= blocks) {
-        p.previous = p.done = p.count;
-        continue;
-      }
-      CHECK_FOR_INTERRUPTS();
-      Buffer buffer = ReadBuffer(relation, p.block);
-      heap_page_prune_opt(relation, buffer);
-      LockBuffer(buffer, BUFFER_LOCK_SHARE);
-      choose_on_page(BufferGetPage(buffer), p, work, seen);
-      UnlockReleaseBuffer(buffer);
+Pass::Pass(Window& window, PageSpan span, const backfill::PassPlan& plan)
+    : window_(window), span_(span), plan_(plan), chosen_(MaxHeapTuplesPerPage) {}
+
+bool Pass::next(RelationData* relation, SnapshotData* snapshot, PageRows& rows) {
+  if (blocks_ == 0) blocks_ = RelationGetNumberOfBlocks(relation);  // rows that are looked for are not truncated away
+  // As heap_page_prune_opt() has it.
+  const std::size_t roomy =
+      std::max<Size>(RelationGetTargetPageFreeSpace(relation, HEAP_DEFAULT_FILLFACTOR), BLCKSZ / 10);
+  const Work work{window_.offsets.data(), window_.lengths.data(), chosen_.data(), plan_, roomy};
+  for (; span_.from < span_.to; ++span_.from) {
+    WindowPage& p = window_.pages[span_.from];
+    if (p.listed && p.previous == p.count) continue;
+    if (p.block >= blocks_) {
+      p.listed = true;
+      p.previous = p.done = p.count;
+      continue;
     }
-    table_close(relation, NoLock);
-    return seen;
-  });
-  std::size_t open = 0;
-  for (const WindowPage& p : window.pages) open += p.count - p.done;
-  window.open = open;
-  ids.resize(look.chosen);
-  return look;
+    const Buffer buffer = pruned_page(relation, p.block);
+    if (!p.listed) {
+      p.count = static_cast<std::uint16_t>(list_rows(relation, snapshot, buffer, p.block, work.offsets + p.first));
+      p.listed = true;
+    }
+    if (p.done == 0) look_.live += count_rows(BufferGetPage(buffer));
+    rows.count = choose_on_page(BufferGetPage(buffer), p, work, look_);
+    if (rows.count == 0) {
+      UnlockReleaseBuffer(buffer);
+      continue;
+    }
+    look_.chosen += rows.count;
+    rows.offsets = chosen_.data();
+    rows.block = p.block;
+    rows.buffer = buffer;
+    ++span_.from;
+    return true;
+  }
+  return false;
+}
+
+EveryRow::EveryRow(long long from, long long to)
+    : at_(static_cast<std::uint32_t>(from)), end_(static_cast<std::uint32_t>(to)), offsets_(MaxHeapTuplesPerPage) {}
+
+bool EveryRow::next(RelationData* relation, SnapshotData* snapshot, PageRows& rows) {
+  if (blocks_ == 0) blocks_ = RelationGetNumberOfBlocks(relation);
+  end_ = std::min(end_, blocks_);
+  while (at_ < end_) {
+    rows.block = at_++;
+    rows.buffer = pruned_page(relation, rows.block);
+    rows.offsets = offsets_.data();
+    rows.count = list_rows(relation, snapshot, rows.buffer, rows.block, offsets_.data());
+    if (rows.count > 0) return true;
+    UnlockReleaseBuffer(rows.buffer);
+  }
+  return false;
+}
+
+const PassLook& Pass::end() {
+  window_.open = 0;
+  for (const WindowPage& p : window_.pages) window_.open += p.listed ? p.count - p.done : 1;
+  return look_;
 }
 
 namespace {

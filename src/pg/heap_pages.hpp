@@ -1,12 +1,12 @@
 // Looking into heap pages: how much room there is, which row versions could be updated in place.
 //
-// What: choose_rows() walks the pages of a window before a pass of a backfill: prunes what is dead, reads the free
-// space, and picks the rows whose new versions fit on their own page. Why pages and not SQL: an update is HOT (no index
-// is written) only when the new version fits on the page of the old one, and only the page knows its room; a TID scan
-// never prunes by itself, and a sequential one looks at every row in every pass. Invariants: pages are only read and
-// pruned by the server's own heap_page_prune_opt(), nothing is written here; what is picked is a proposal, the UPDATE
-// that follows sees by itself which versions are visible and still need it. Locks: AccessShareLock on the table to the
-// end of the transaction; one buffer at a time, pinned and share-locked. Memory: the caller's.
+// What: a Pass walks the pages of a window while a pass of a backfill changes their rows: prunes what is dead, reads
+// the free space, and names the rows whose new versions fit on their own page. Why pages and not SQL: an update is HOT
+// (no index is written) only when the new version fits on the page of the old one, and only the page knows its room; a
+// TID scan never prunes by itself, and a sequential one looks at every row in every pass. Invariants: pages are only
+// read and pruned by the server's own heap_page_prune_opt(), nothing is written here; what is named is a proposal, the
+// UPDATE sees by itself which versions are visible and still need it. Locks: those of the UPDATE; one buffer at a time,
+// pinned and share-locked. Memory: the caller's.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,7 @@
 
 #include "backfill/passes.hpp"
 #include "pg/prepared.hpp"
+#include "pg/row_update.hpp"
 
 namespace migration::pg {
 
@@ -28,21 +29,25 @@ struct WindowPage {
   std::uint16_t previous = 0;  ///< rows chosen before the last pass that took some
   std::uint16_t root = 0;      ///< line pointer that leads to the first row of that pass; 0: not looked for
   bool sampled = false;        ///< how that pass came out has been counted
+  bool listed = true;          ///< its rows are known
 };
 
 struct Window {
   std::vector<WindowPage> pages;
   std::vector<std::uint16_t> offsets;
   std::vector<std::uint16_t> lengths;  ///< of the old version, where a pass of a page begins
-  std::size_t open = 0;                ///< rows not chosen yet
+  std::size_t open = 0;                ///< rows not chosen yet, and pages not listed yet
 };
 
 /// Groups row ids (in block order or not) by page.
 Window make_window(std::vector<RowId> ids);
+/// The blocks [from, to): all rows that the first pass sees there are taken to need the change.
+Window make_window(long long from, long long to);
 
 struct PassLook {
   std::size_t chosen = 0;
-  std::size_t forced = 0;   ///< of these, rows that will not fit and move to other pages
+  std::size_t live = 0;     ///< row versions on the pages of a first pass
+  std::size_t forced = 0;   ///< of those chosen, rows that will not fit and move to other pages
   std::size_t blocked = 0;  ///< pages with dead rows that cannot be pruned yet
   std::size_t waiting = 0;  ///< pages with rows left
   std::size_t stayed = 0;   ///< sampled rows of the last pass whose new version is on the same page
@@ -55,9 +60,34 @@ struct PageSpan {
   std::size_t from = 0, to = 0;
 };
 
-/// Prunes the pages `span` of `window` and picks the rows of the next pass into `ids`.
-PassLook choose_rows(unsigned leaf, Window& window, PageSpan span, const backfill::PassPlan& plan,
-                     std::vector<RowId>& ids);
+/// One pass over the pages `span` of `window`: prunes each and names its next rows. The window is of no use after an
+/// error.
+class Pass final : public RowSource {
+ public:
+  Pass(Window& window, PageSpan span, const backfill::PassPlan& plan);
+  bool next(RelationData* relation, SnapshotData* snapshot, PageRows& rows) override;
+  /// When all pages have been gone through: what was seen, and the rows of the window that are left are counted.
+  const PassLook& end();
+
+ private:
+  Window& window_;
+  PageSpan span_;
+  const backfill::PassPlan plan_;
+  PassLook look_;
+  std::uint32_t blocks_ = 0;  ///< of the table, once it is locked
+  std::vector<std::uint16_t> chosen_;
+};
+
+/// All rows of the blocks [from, to), where no passes are made.
+class EveryRow final : public RowSource {
+ public:
+  EveryRow(long long from, long long to);
+  bool next(RelationData* relation, SnapshotData* snapshot, PageRows& rows) override;
+
+ private:
+  std::uint32_t at_, end_, blocks_ = 0;
+  std::vector<std::uint16_t> offsets_;
+};
 
 /// What a leaf is like, from its first pages.
 struct HeapShape {

@@ -152,7 +152,7 @@ std::uint64_t Prepared::execute(const std::vector<Parameter>& parameters, Receiv
     if (plan_ == nullptr) {
       Oid types[limit];
       for (int i = 0; i < n; ++i) types[i] = raw[i].type;
-      SPIPlanPtr made = SPI_prepare(sql, n, types);
+      SPIPlanPtr made = SPI_prepare_cursor(sql, n, types, parallel_ ? CURSOR_OPT_PARALLEL_OK : 0);
       if (made == nullptr) check(SPI_result, "SPI_prepare");
       check(SPI_keepplan(made), "SPI_keepplan");
       plan_ = made;

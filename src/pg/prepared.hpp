@@ -29,7 +29,8 @@ using Parameter = std::variant<RowId, const std::vector<RowId>*, Value>;
 
 class Prepared {
  public:
-  explicit Prepared(std::string sql) : sql_(std::move(sql)) {}
+  /// `parallel`: the server may read with several processes, as setting max_parallel_workers_per_gather has it.
+  explicit Prepared(std::string sql, bool parallel = false) : sql_(std::move(sql)), parallel_(parallel) {}
   ~Prepared();
   Prepared(const Prepared&) = delete;
   Prepared& operator=(const Prepared&) = delete;
@@ -48,6 +49,7 @@ class Prepared {
   struct Receiver;
   std::uint64_t execute(const std::vector<Parameter>& parameters, Receiver* receiver);
   std::string sql_;
+  bool parallel_;
   _SPI_plan* plan_ = nullptr;
 };
 

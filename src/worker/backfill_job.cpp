@@ -9,6 +9,7 @@
 #include "catalog/facts.hpp"
 #include "catalog/other_table.hpp"
 #include "catalog/quarantine.hpp"
+#include "pg/catalog_changes.hpp"
 #include "pg/lock.hpp"
 #include "pg/parse.hpp"
 #include "pg/portal.hpp"
@@ -16,6 +17,7 @@
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
 #include "pg/table_rights.hpp"
+#include "plan/fill_trigger.hpp"
 #include "plan/words.hpp"
 #include "run/decision.hpp"
 #include "worker/backfill_options.hpp"
@@ -104,6 +106,10 @@ void BackfillJob::load() {
     if (run.direction == "backfill") settings.start_at.clear();
   }
   for (const std::string& column : change.set_columns) set_columns.push_back(unquoted(column));
+  for (catalog::StepRecord& before : catalog::load_steps(run.run_id)) {
+    if (before.step == step.step - 1) step_before = std::move(before.statements);
+  }
+  own_trigger = unquoted(fill_trigger_made_by(step_before));
   if (step.job_id) {
     auto stored = catalog::load_job(*step.job_id);
     if (!stored) throw MigrationError(sqlstate::data_corrupted, fmt::format("job {} is gone", *step.job_id));
@@ -138,6 +144,8 @@ void BackfillJob::hold_table() {
         {pg::LockTarget{record.relation_oid,
                         pg::lock_mode_number(change_.copy ? "AccessShareLock" : "RowExclusiveLock"), target.relation}});
   }
+  const std::uint64_t changes = pg::catalog_changes();
+  if (changes == known_changes_) return;
   std::vector<std::string> columns = set_columns;
   for (const std::string& name : record.key_columns) columns.push_back(unquoted(name));
   const catalog::TableIdentity now = catalog::table_identity(record.relation_oid, columns);
@@ -154,12 +162,31 @@ void BackfillJob::hold_table() {
     target.relation = now.name;
     ++generation;
   }
+  known_changes_ = changes;
 }
 
 long long BackfillJob::change(pg::Prepared& statement, const std::vector<pg::Parameter>& parameters) {
   if (!watched) return static_cast<long long>(statement.run(parameters));
   std::uint64_t marked = 0;
-  const auto rows = static_cast<long long>(statement.run(parameters, marked));
+  const std::uint64_t rows = statement.run(parameters, marked);
+  return changed(static_cast<long long>(rows), marked);
+}
+
+long long BackfillJob::change(pg::RowUpdate& statement, const std::vector<pg::RowId>& ids) {
+  if (!watched) return static_cast<long long>(statement.run(ids));
+  std::uint64_t marked = 0;
+  const std::uint64_t rows = statement.run(ids, marked);
+  return changed(static_cast<long long>(rows), marked);
+}
+
+long long BackfillJob::change(pg::RowUpdate& statement, pg::RowSource& source) {
+  if (!watched) return static_cast<long long>(statement.run(source));
+  std::uint64_t marked = 0;
+  const std::uint64_t rows = statement.run(source, marked);
+  return changed(static_cast<long long>(rows), marked);
+}
+
+long long BackfillJob::changed(long long rows, std::uint64_t marked) {
   if (marked == 0) return rows;
   met_again = true;
   throw MigrationError(sqlstate::feature_not_supported,
@@ -282,6 +309,7 @@ bool BackfillJob::switch_to_keys() {
   use_keys(facts.key_columns);
   key = catalog::key_of(record.relation_oid, record.key_columns);
   watched = false;
+  known_changes_ = 0;
   column_types_.clear();  // from now on the columns of the key count, too
   catalog::use_keys(record);
   pg::report(NOTICE, "00000",

@@ -19,6 +19,7 @@
 #include "catalog/runs.hpp"
 #include "pg/guard.hpp"
 #include "pg/prepared.hpp"
+#include "pg/row_update.hpp"
 #include "statement/statement.hpp"
 
 namespace migration {
@@ -37,6 +38,8 @@ class BackfillJob {
   /// Inside as_script: runs a changing statement and returns the number of rows; when rows are watched, refuses those
   /// that still meet the condition. Errors: 0A000.
   long long change(pg::Prepared& statement, const std::vector<pg::Parameter>& parameters);
+  long long change(pg::RowUpdate& statement, const std::vector<pg::RowId>& ids);
+  long long change(pg::RowUpdate& statement, pg::RowSource& rows);
   /// At the start of each batch's transaction: locks the table as its statements do and looks whether it is still the
   /// one the job was made for. Errors: 42P01 (gone), 55000 (a column's type has changed), 55P03.
   void hold_table();
@@ -85,12 +88,15 @@ class BackfillJob {
   int generation = 0;                    ///< counts renames of the table: texts made before are of no use
   bool met_again = false;                ///< a watched row still met the condition; its batch was rolled back
   bool watched = false;                  ///< each batch shows that its rows no longer meet the condition
+  std::vector<std::string> step_before;  ///< statements of the step before this one, which makes its fill trigger
+  std::string own_trigger;               ///< that trigger, unquoted; empty: it has none
   bool sweeps_keys = false;              ///< by key, and a last look at all rows does no harm
   bool whole = false;                    ///< runs as one statement, no job
   std::optional<catalog::Claim> range;   ///< that this worker has; nothing: it has the whole job
   bool range_gone = false;               ///< its leaf was rewritten: it is not gone on with
 
  private:
+  long long changed(long long rows, std::uint64_t marked);
   MigrationError failure(const pg::PgError& error, const std::string& detail, const std::string& hint) const;
   void create(const RowChange& change);
   void use_keys(const std::vector<std::string>& columns);
@@ -109,7 +115,8 @@ class BackfillJob {
   std::string into_name_, into_types_, into_files_;
 
   std::string column_types_;
-  long long usual_size_ = 0;  ///< of batches, from one range to the next
+  std::uint64_t known_changes_ = 0;  ///< pg::catalog_changes() when the table was looked at
+  long long usual_size_ = 0;         ///< of batches, from one range to the next
   void enter_script();
   void turn_errors(const std::function<void()>& f);
   std::optional<std::string> image_of(const std::string& relation, const std::vector<std::string>& key,

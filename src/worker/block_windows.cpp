@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "catalog/facts.hpp"
+#include "pg/catalog_changes.hpp"
 #include "pg/horizon.hpp"
 #include "pg/portal.hpp"
 #include "pg/process.hpp"
@@ -32,6 +33,11 @@ constexpr int careful_rounds = 10;
 /// Automatic VACUUM: of tables of 128 MB and more, after each quarter.
 constexpr long long worth_vacuum_blocks = 16384;
 constexpr int automatic_percent = 25;
+/// When one row of this many is left in a window, on the few pages that are shortest of room, the rest of them move: a
+/// transaction for a row or two of each page is dearer than that.
+constexpr std::size_t stragglers = 100;
+/// Of this many rows all but one need the change: then looking for them costs more than it saves.
+constexpr long long dense_by = 20;
 constexpr int longest_patience_ms = 2000, longest_pause_ms = 100;
 
 }  // namespace
@@ -45,7 +51,8 @@ void BlockWindows::enter_leaf(std::size_t i) {
   if (!leaf.name.empty()) {
     leaf.whole = std::make_unique<pg::Prepared>(backfill::block_batch(job_.target, leaf.name, job_.watched));
     leaf.look = std::make_unique<pg::Prepared>(backfill::block_rows(job_.target, leaf.name));
-    leaf.rows = std::make_unique<pg::Prepared>(backfill::row_batch(job_.target, leaf.name, job_.watched));
+    leaf.rows = std::make_unique<pg::RowUpdate>(leaf.oid, backfill::row_batch(job_.target, leaf.name, job_.watched),
+                                                job_.own_trigger);
     if (!job_.target.deletes && job_.target.into.empty()) {
       const pg::HeapShape shape = pg::heap_shape(leaf.oid, job_.set_columns);
       const bool can = shape.heap && !shape.indexed && job_.record.leaf_blocks[i] >= short_table_blocks;
@@ -109,8 +116,10 @@ bool BlockWindows::at_leaf() {
   if (!leaves_left()) return false;
   const std::size_t i = static_cast<std::size_t>(job.leaf) - 1;
   if (!leaf_ || leaf_->oid != job.leaves[i]) enter_leaf(i);
-  const unsigned file = leaf_->name.empty() ? 0 : catalog::leaf_file(job.leaves[i]);
-  if (file != 0 && (generation_ != job_.generation || catalog::relation_name(leaf_->oid) != leaf_->name)) {
+  const std::uint64_t changes = pg::catalog_changes();
+  const bool known = leaf_->known == changes && generation_ == job_.generation;
+  const unsigned file = known ? leaf_->file : leaf_->name.empty() ? 0 : catalog::leaf_file(job.leaves[i]);
+  if (!known && file != 0 && (generation_ != job_.generation || catalog::relation_name(leaf_->oid) != leaf_->name)) {
     forget();
     enter_leaf(i);
   }
@@ -121,6 +130,8 @@ bool BlockWindows::at_leaf() {
   if (file != job.leaf_files[i]) start_over(i, file);
   if (job_.range_gone) return false;
   if (job_.settings.passes != wanted_passes_) enter_leaf(i);  // tuned
+  leaf_->file = file;
+  leaf_->known = changes;
   return true;
 }
 
@@ -169,6 +180,16 @@ BlockWindows::Lane* BlockWindows::next_lane() {
   return nullptr;
 }
 
+/// In one statement. One that reads other tables, too, finds its own way through the rows of a range.
+long long BlockWindows::change_whole(long long from, long long to) {
+  if (!job_.target.deletes && job_.target.into.empty() && leaf_->rows->is_plain()) {
+    pg::EveryRow rows(from, to);
+    return job_.change(*leaf_->rows, rows);
+  }
+  return job_.change(*leaf_->whole,
+                     {pg::RowId{static_cast<std::uint32_t>(from), 0}, pg::RowId{static_cast<std::uint32_t>(to), 0}});
+}
+
 bool BlockWindows::batch() {
   catalog::JobRecord& job = job_.record;
   waits_ = ended_ = moved_ = false;
@@ -178,16 +199,12 @@ bool BlockWindows::batch() {
     lanes_.clear();
     window_end_ = std::min(job_.end_of_leaf(), job.next_block + std::min(job.batch_size, limit()));
     if (window_end_ > job.next_block) {
-      job_.as_script(
-          [&] {
-            job.rows_done += job_.change(*leaf_->whole, {pg::RowId{static_cast<std::uint32_t>(job.next_block), 0},
-                                                         pg::RowId{static_cast<std::uint32_t>(window_end_), 0}});
-          },
-          leaf_->oid);
+      job_.as_script([&] { job.rows_done += change_whole(job.next_block, window_end_); }, leaf_->oid);
     }
     return move_on(window_end_);
   }
   if (Lane* const lane = next_lane()) {
+    if (!lane->window && leaf_->dense) lane->window = pg::make_window(lane->from, lane->to);
     lane->window ? pass(*lane) : look(*lane);
     ended_ = lane->done();
   } else {
@@ -221,7 +238,7 @@ long long BlockWindows::change_carefully(long long from, long long to) {
         job_.as_script_raw(
             [&] {
               pg::run_statement("SET CONSTRAINTS ALL IMMEDIATE", false);
-              changed = job_.change(*leaf_->rows, {&part});
+              changed = job_.change(*leaf_->rows, part);
             },
             leaf_->oid);
         job_.record.rows_done += changed;
@@ -287,24 +304,37 @@ void BlockWindows::pass(Lane& lane) {
     span = {lane.begun, std::min(pages, lane.begun + std::max(least_piece, (pages + first_pieces - 1) / first_pieces))};
     lane.begun = span.to;
   } else {
-    plan.all = waited_ms_ >= patience_ms_ && (lane.stuck > 0 || !pg::dead_to_all(leaf_->oid, lane.last));
-    if (plan.all) {
+    const bool held_back = waited_ms_ >= patience_ms_ && (lane.stuck > 0 || !pg::dead_to_all(leaf_->oid, lane.last));
+    if (held_back) {
       tell_holder();
       patience_ms_ /= 2;
     } else {
       patience_ms_ = std::min(longest_patience_ms, patience_ms_ + 100);
     }
+    plan.all = held_back || lane.window->open * stragglers < lane.window->open + lane.chosen;
     ++lane.passes;
   }
-  const pg::PassLook look = pg::choose_rows(leaf_->oid, *lane.window, span, plan, ids_);
+  pg::Pass rows(*lane.window, span, plan);
+  long long changed = 0;
+  job_.as_script([&] { changed = job_.change(*leaf_->rows, rows); }, leaf_->oid);
+  const pg::PassLook& look = rows.end();
   learn(look, lane, plan.all);
-  if (ids_.empty()) {
+  job_.record.rows_done += changed;
+  lane.changed += changed;
+  lane.chosen += look.chosen;
+  lane.live += look.live;
+  if (lane.done()) learn_density(lane);
+  if (look.chosen == 0) {
     lane.stuck += look.waiting > 0 ? 1 : 0;
     return;
   }
   lane.stuck = 0;
-  job_.as_script([&] { job_.record.rows_done += job_.change(*leaf_->rows, {&ids_}); }, leaf_->oid);
   lane.last = pg::own_transaction();
+}
+
+/// Where nearly all rows of a window needed the change, those of the next one will.
+void BlockWindows::learn_density(const Lane& lane) {
+  if (lane.live > 0) leaf_->dense = lane.changed * dense_by >= static_cast<long long>(lane.live) * (dense_by - 1);
 }
 
 /// The size of new versions and the share that stays in place show only after the update.

@@ -18,6 +18,7 @@
 #include "backfill/passes.hpp"
 #include "pg/heap_pages.hpp"
 #include "pg/prepared.hpp"
+#include "pg/row_update.hpp"
 #include "worker/backfill_job.hpp"
 
 namespace migration {
@@ -63,9 +64,13 @@ class BlockWindows {
   struct Leaf {
     unsigned oid = 0;
     std::string name;
+    unsigned file = 0;        ///< what it was stored in when it was looked at
+    std::uint64_t known = 0;  ///< pg::catalog_changes() then
     int passes = 1;
     int growth = 8;
-    std::unique_ptr<pg::Prepared> whole, look, rows;
+    bool dense = false;  ///< nearly all rows need the change: a window is not looked at before its first pass
+    std::unique_ptr<pg::Prepared> whole, look;
+    std::unique_ptr<pg::RowUpdate> rows;
   };
   /// A window and how far its passes are.
   struct Lane {
@@ -75,6 +80,8 @@ class BlockWindows {
     int passes = 0;                    ///< after the first
     int stuck = 0;                     ///< looks in a row that found nothing to take
     unsigned last = 0;                 ///< transaction of its last pass
+    std::size_t chosen = 0, live = 0;  ///< rows taken so far, row versions on their pages
+    long long changed = 0;
     bool first() const { return !window || begun < window->pages.size(); }
     bool done() const { return window && window->open == 0; }
   };
@@ -90,9 +97,11 @@ class BlockWindows {
   std::string due_for_vacuum();
   bool open_lane();
   Lane* next_lane();
+  long long change_whole(long long from, long long to);
   void look(Lane& lane);
   void pass(Lane& lane);
   void learn(const pg::PassLook& look, const Lane& lane, bool all);
+  void learn_density(const Lane& lane);
   void tell_holder();
 
   BackfillJob& job_;
@@ -101,7 +110,6 @@ class BlockWindows {
   static constexpr std::size_t several_lanes = 4;
   std::deque<Lane> lanes_;  ///< in the order of their blocks; the first is not done
   std::size_t lane_ = 0, most_lanes_ = 1;
-  std::vector<pg::RowId> ids_;
   long long window_end_ = 0;
   long long since_vacuum_ = 0;  ///< blocks passed
   int wanted_passes_ = 0;       ///< the setting that leaf_ was entered with

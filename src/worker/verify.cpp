@@ -53,11 +53,7 @@ bool FillProof::stands() {
 
 void FillProof::begin() {
   if (job_.whole) return;
-  std::vector<catalog::StepRecord> steps = catalog::load_steps(job_.run.run_id);
-  const auto before = std::find_if(steps.begin(), steps.end(),
-                                   [&](const catalog::StepRecord& s) { return s.step == job_.step.step - 1; });
-  if (before == steps.end()) return;
-  if (const std::string name = check_made_by(before->statements);
+  if (const std::string name = check_made_by(job_.step_before);
       !name.empty() && catalog::check_is_mutable(job_.record.relation_oid, unquoted(name))) {
     throw MigrationError(
         sqlstate::feature_not_supported, "the condition of the backfill is not immutable",
@@ -65,7 +61,7 @@ void FillProof::begin() {
         fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');",
                     literal(job_.record.relation)));
   }
-  trigger_ = fill_trigger_made_by(before->statements);
+  trigger_ = fill_trigger_made_by(job_.step_before);
   if (trigger_.empty()) return;
   const std::vector<std::string>& image = job_.step.before_image;
   const catalog::TriggerState state = catalog::trigger_state(job_.record.relation_oid, unquoted(trigger_));
@@ -77,7 +73,7 @@ void FillProof::begin() {
   pg::report(NOTICE, "00000", fmt::format("fill trigger {} is made again", trigger_),
              "It was disabled or dropped; the whole table is looked at once more at the end.");
   job_.as_run([&] {
-    for (const std::string& text : fill_trigger_again(before->statements)) pg::run_statement(text, true);
+    for (const std::string& text : fill_trigger_again(job_.step_before)) pg::run_statement(text, true);
   });
   catalog::set_before_image(job_.run.run_id, job_.step.step, {broken});
 }

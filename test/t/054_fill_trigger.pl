@@ -85,7 +85,8 @@ for my $case ([ 'off', 'failed 23502' ], [ 'auto', 'succeeded' ])
 	register($db, qq({"trigger": "$trigger"}));
 	ok($m->until_sql($db, $at_gate), "trigger $trigger: the backfill ends under load");
 	my $n = $m->sql($db, 'SELECT count(*) FROM work');
-	$m->until_sql($db, "SELECT count(*) > $n FROM work");
+	# Without the trigger some of what comes now is a gap.
+	$m->until_sql($db, $trigger eq 'off' ? 'SELECT count(*) > 0 FROM work WHERE c IS NULL' : "SELECT count(*) > $n FROM work");
 	ok($load->{h}->pumpable, "trigger $trigger: the application outlives the backfill");
 	$load->{h}->finish;
 	is($load->{h}->result(0), 0, "trigger $trigger: no transaction of the application failed") or diag($load->{err});
@@ -129,7 +130,10 @@ for my $harm ('ALTER TABLE work DISABLE TRIGGER USER', 'DROP FUNCTION %s() CASCA
 	my $db = fresh();
 	register($db, '{}');
 	$m->until_sql($db, $middle);
-	kill 'KILL', $m->worker_pid($db);
+	my $pid = $m->worker_pid($db);
+	kill 'KILL', $pid;
+	# Until the server has noticed it goes on answering.
+	$m->until_true('the worker is gone', sub { return !kill 0, $pid; });
 	$m->until_up($db);
 	is($m->sql($db, $triggers), '1', 'killed: the trigger stands');
 	$m->sql($db, 'INSERT INTO work (n) SELECT 3 FROM generate_series(1, 100)');
