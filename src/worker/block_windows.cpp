@@ -151,7 +151,10 @@ bool BlockWindows::open_lane() {
   const catalog::JobRecord& job = job_.record;
   Lane lane;
   lane.from = lanes_.empty() ? job.next_block : lanes_.back().to;
-  lane.to = std::min(job_.end_of_leaf(), lane.from + std::min(job.batch_size, limit()));
+  // Where others are at work, shorter ones: there are more to choose from, and nobody's transaction lasts long.
+  const bool shorter = most_lanes_ > 1 && job_.range && job_.settings.window_blocks == 0;
+  const long long most = shorter ? std::max(1LL, limit() / 2) : limit();
+  lane.to = std::min(job_.end_of_leaf(), lane.from + std::min(job.batch_size, most));
   if (lane.from >= lane.to) return false;
   lanes_.push_back(std::move(lane));
   waited_ms_ = 0;
