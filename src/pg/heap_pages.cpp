@@ -305,6 +305,7 @@ bool updates_indexes(Relation relation, const char* const* columns, std::size_t 
 
 HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
   std::vector<const char*> names;
+  names.reserve(columns.size());
   for (const std::string& column : columns) names.push_back(column.c_str());
   const char* const* raw = names.data();
   const std::size_t n = names.size();

@@ -14,7 +14,7 @@
 
 #include "pg/sql.hpp"
 
-struct _SPI_plan;
+struct _SPI_plan;  // NOLINT(bugprone-reserved-identifier): the server's name for it
 
 namespace migration::pg {
 

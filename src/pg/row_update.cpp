@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "executor/nodeModifyTable.h"
 #include "executor/spi.h"
 #include "nodes/execnodes.h"
@@ -243,8 +244,11 @@ void execute(CachedPlan* cached, const ModifyTable* update, const char* text, Ro
                                            InvalidSnapshot, None_Receiver, nullptr, nullptr, 0);
   ExecutorStart(query, 0);
   set_up(loop, query, update);
+  // What ExecutorRun() does for those who count and time statements.
+  if (query->totaltime != nullptr) InstrStartNode(query->totaltime);
   change_all(loop, source);
   loop.state->es_processed = loop.rows;
+  if (query->totaltime != nullptr) InstrStopNode(query->totaltime, static_cast<double>(loop.rows));
   ExecutorFinish(query);
   ExecutorEnd(query);
   FreeQueryDesc(query);

@@ -399,6 +399,7 @@ std::optional<std::string> BackfillJob::image_of(const std::string& relation, co
                                                  const std::string& row_id) {
   pg::Prepared row(values.empty() ? backfill::row_image(relation) : backfill::key_image(target, key));
   std::vector<pg::Parameter> given;
+  given.reserve(values.size());
   for (const std::string& value : values) given.emplace_back(pg::Value(value));
   if (values.empty()) given.emplace_back(pg::Value(row_id));
   std::vector<std::vector<std::string>> rows;
