@@ -42,8 +42,10 @@ Rows look(const Settings& s, unsigned relation) {
       "NULL "
       "UNION ALL SELECT 'standby', r.application_name, pg_catalog.pg_wal_lsn_diff(coalesce(r.replay_lsn, r.flush_lsn, "
       "r.write_lsn), '0/0')::text, extract(epoch FROM r.replay_lag)::text, "
-      // Backups and the first copy of a subscription's tables end by themselves.
-      "(r.application_name NOT IN ('pg_basebackup', 'pg_receivewal') AND r.application_name !~ "
+      // Backups and the first copy of a subscription's tables end by themselves. Who only takes the WAL replays
+      // nothing.
+      "(r.replay_lsn IS NOT NULL AND r.application_name NOT IN ('pg_basebackup', 'pg_receivewal') AND "
+      "r.application_name !~ "
       "'^pg_[0-9]+_sync_')::text "
       "FROM pg_catalog.pg_stat_replication r WHERE $1::boolean AND r.state <> 'backup' "
       "UNION ALL SELECT 'slot', l.slot_name, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), "

@@ -8,7 +8,6 @@
 #include "backfill/call_text.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/other_table.hpp"
-#include "catalog/quarantine.hpp"
 #include "pg/catalog_changes.hpp"
 #include "pg/lock.hpp"
 #include "pg/parse.hpp"
@@ -163,39 +162,6 @@ void BackfillJob::hold_table() {
     ++generation;
   }
   known_changes_ = changes;
-}
-
-long long BackfillJob::change(pg::Prepared& statement, const std::vector<pg::Parameter>& parameters) {
-  if (!watched) return static_cast<long long>(statement.run(parameters));
-  std::uint64_t marked = 0;
-  const std::uint64_t rows = statement.run(parameters, marked);
-  return changed(static_cast<long long>(rows), marked);
-}
-
-long long BackfillJob::change(pg::RowUpdate& statement, const std::vector<pg::RowId>& ids) {
-  if (!watched) return static_cast<long long>(statement.run(ids));
-  std::uint64_t marked = 0;
-  const std::uint64_t rows = statement.run(ids, marked);
-  return changed(static_cast<long long>(rows), marked);
-}
-
-long long BackfillJob::change(pg::RowUpdate& statement, pg::RowSource& source) {
-  if (!watched) return static_cast<long long>(statement.run(source));
-  std::uint64_t marked = 0;
-  const std::uint64_t rows = statement.run(source, marked);
-  return changed(static_cast<long long>(rows), marked);
-}
-
-long long BackfillJob::changed(long long rows, std::uint64_t marked) {
-  if (marked == 0) return rows;
-  met_again = true;
-  throw MigrationError(sqlstate::feature_not_supported,
-                       fmt::format("changed rows of table {} still meet the condition", target.relation),
-                       fmt::format("{} of {} rows of the batch: met again, they would be changed twice. The batch was "
-                                   "rolled back; the batches before it are done. The change has to go by a unique key "
-                                   "(option \"cursor\": \"keyset\") or as one statement.",
-                                   marked, rows),
-                       fmt::format("SELECT migration_cancel({});", run.run_id));
 }
 
 void BackfillJob::enter_script() {
@@ -393,56 +359,6 @@ MigrationError BackfillJob::failure(const pg::PgError& error, const std::string&
                                     const std::string& hint) const {
   const StepText text{step.step, step.revision, step.settings, step.statements, {}, step.script_path};
   return step_error(text, 1, step.statements.front(), error, detail, hint);
-}
-
-std::optional<std::string> BackfillJob::image_of(const std::string& relation, const std::vector<std::string>& values,
-                                                 const std::string& row_id) {
-  pg::Prepared row(values.empty() ? backfill::row_image(relation) : backfill::key_image(target, key));
-  std::vector<pg::Parameter> given;
-  given.reserve(values.size());
-  for (const std::string& value : values) given.emplace_back(pg::Value(value));
-  if (values.empty()) given.emplace_back(pg::Value(row_id));
-  std::vector<std::vector<std::string>> rows;
-  const unsigned table = values.empty() ? catalog::resolve_relation(relation) : 0;
-  try {
-    pg::in_subtransaction([&] { as_script_raw([&] { row.run(given, rows); }, table); });
-  } catch (const pg::PgError&) {
-    return std::nullopt;  // a type that has no JSON form: the row is named all the same
-  }
-  return rows.empty() ? std::nullopt : std::optional(rows[0][0]);
-}
-
-void BackfillJob::set_aside(const std::string& relation, const std::vector<std::string>& values,
-                            const std::string& row_id, const pg::PgError& error) {
-  std::string name = fmt::format("(row at ctid {} of table {})", row_id, relation);
-  if (!values.empty()) {
-    std::string columns, texts;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      columns += (i == 0 ? "" : ", ") + key[i].name;
-      texts += (i == 0 ? "" : ", ") + values[i];
-    }
-    name = fmt::format("(row with key ({}) = ({}) of table {})", columns, texts, relation);
-  }
-  catalog::BadRow bad{record.job_id, relation,       values, row_id, image_of(relation, values, row_id),
-                      error.state(), error.message()};
-  const bool known = catalog::is_quarantined(bad);
-  if (!known) record.quarantined = catalog::count_one_more(record.job_id);
-  if (!known && record.quarantined > settings.max_errors) {
-    const std::string more =
-        settings.max_errors == 0
-            ? std::string()
-            : fmt::format("{} rows have been set aside, max_errors allows no more. ", record.quarantined - 1);
-    const MigrationError told = failure(error, more + "The batch was rolled back; the batches before it are done.", "");
-    throw MigrationError(
-        told.state(), fmt::format("{} {}", told.message(), name), told.detail(),
-        fmt::format("SELECT migration_resume({});\nSELECT migration_tune({}, '{{\"max_errors\": {}}}');", run.run_id,
-                    run.run_id, std::max(100LL, settings.max_errors * 10)));
-  }
-  catalog::set_aside(bad);
-  if (known) return;
-  catalog::log_event({run.run_id, step.revision, step.step, "quarantined", run.role_name, -1,
-                      catalog::Problem{error.state(), error.message(), name,
-                                       fmt::format("SELECT * FROM migration_quarantine({});", record.job_id)}});
 }
 
 void BackfillJob::advance(double busy_ms) {

@@ -96,7 +96,9 @@ class BackfillJob {
   bool range_gone = false;               ///< its leaf was rewritten: it is not gone on with
 
  private:
-  long long changed(long long rows, std::uint64_t marked);
+  template <class Statement, class Rows>
+  long long run_watched(Statement& statement, Rows& rows);
+  void require_unmet(std::uint64_t rows, std::uint64_t marked);
   MigrationError failure(const pg::PgError& error, const std::string& detail, const std::string& hint) const;
   void create(const RowChange& change);
   void use_keys(const std::vector<std::string>& columns);

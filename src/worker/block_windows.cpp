@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "catalog/facts.hpp"
 #include "pg/catalog_changes.hpp"
@@ -13,7 +12,6 @@
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
-#include "worker/bisect.hpp"
 
 namespace migration {
 
@@ -27,9 +25,6 @@ constexpr long long window_blocks = 8192;
 constexpr std::size_t first_pieces = 4, least_piece = 64;
 /// Shorter tables grow by a few pages at most, whatever is done.
 constexpr long long short_table_blocks = 16;
-/// Window in which bad rows are looked for.
-constexpr long long careful_blocks = 64;
-constexpr int careful_rounds = 10;
 /// Automatic VACUUM: of tables of 128 MB and more, after each quarter.
 constexpr long long worth_vacuum_blocks = 16384;
 constexpr int automatic_percent = 25;
@@ -220,69 +215,6 @@ bool BlockWindows::batch() {
     if (lane_ > 0) --lane_;
   }
   return waits_ || (!lanes_.empty() && to == job.next_block) || move_on(to);
-}
-
-long long BlockWindows::change_carefully(long long from, long long to) {
-  long long failed = 0;
-  std::vector<pg::RowId> needing;
-  job_.as_script(
-      [&] {
-        leaf_->look->run({pg::RowId{static_cast<std::uint32_t>(from), 0}, pg::RowId{static_cast<std::uint32_t>(to), 0}},
-                         needing);
-      },
-      leaf_->oid);
-  std::vector<pg::RowId> part;
-  bisect(
-      needing.size(),
-      [&](std::size_t first, std::size_t last) {
-        part.assign(needing.begin() + static_cast<std::ptrdiff_t>(first),
-                    needing.begin() + static_cast<std::ptrdiff_t>(last));
-        long long changed = 0;
-        job_.as_script_raw(
-            [&] {
-              pg::run_statement("SET CONSTRAINTS ALL IMMEDIATE", false);
-              changed = job_.change(*leaf_->rows, part);
-            },
-            leaf_->oid);
-        job_.record.rows_done += changed;
-      },
-      [&](std::size_t item, const pg::PgError& error) {
-        job_.set_aside(leaf_->name, {}, fmt::format("({},{})", needing[item].block, needing[item].offset), error);
-        ++failed;
-      });
-  return failed;
-}
-
-bool BlockWindows::careful_batch() {
-  catalog::JobRecord& job = job_.record;
-  forget();
-  if (!at_leaf()) return leaves_left();
-  window_end_ = std::min(job_.end_of_leaf(), job.next_block + std::min(job.batch_size, careful_blocks));
-  change_carefully(job.next_block, window_end_);
-  return move_on(window_end_);
-}
-
-void BlockWindows::careful_sweep() {
-  pg::Prepared count(backfill::count_needing(job_.target));
-  std::vector<std::vector<std::string>> rows;
-  for (int round = 0; round < careful_rounds; ++round) {
-    long long failed = 0;
-    for (std::size_t i = 0; i < job_.record.leaves.size(); ++i) {
-      if (catalog::leaf_file(job_.record.leaves[i]) == 0) continue;
-      enter_leaf(i);
-      if (leaf_->name.empty()) continue;
-      failed += change_carefully(0, std::numeric_limits<std::uint32_t>::max() - 1);
-    }
-    if (!job_.target.into.empty()) return;  // copied rows go on meeting the condition
-    // Rows that writers moved between a look and the change that followed it are found here.
-    job_.as_script([&] { count.run({}, rows); });
-    if (std::stoll(rows.at(0).at(0)) <= failed) return;
-  }
-  throw MigrationError(
-      sqlstate::not_in_prerequisite_state,
-      fmt::format("table {} still has rows to change: writers move them all the time", job_.target.relation),
-      fmt::format("{} rows, after {} looks.", rows[0][0], careful_rounds),
-      fmt::format("SELECT migration_resume({});", job_.run.run_id));
 }
 
 void BlockWindows::look(Lane& lane) {

@@ -102,7 +102,9 @@ std::optional<catalog::RunRecord> take_run(long long run_id) {
   pg::in_transaction([&] {
     run = catalog::load_run(run_id);
     if (!run) return;
-    if (run->state == "succeeded" || run->state == "cancelled") {
+    // A run that is at rest was put to rest after this process was asked for: two may have been started for it, by
+    // whoever queued it and by the run before it, and the other one has been here. Resuming makes it queued first.
+    if (run->state != "queued" && run->state != "running") {
       run.reset();
       return;
     }

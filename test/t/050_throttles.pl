@@ -111,6 +111,17 @@ held_by(qr/^max_lag: standby "standby" is gone(?!.*also:)/, 'also when nothing e
 tune('{"max_lag": "off"}');
 finishes($run, 'who does not need it says so');
 
+# ---- somebody who takes the WAL and replays nothing: nobody to wait for, whatever they are called ----
+my $taker = IPC::Run::start([ 'pg_receivewal', '--no-loop', '-D', PostgreSQL::Test::Utils::tempdir(), '-d', $m->node->connstr('postgres') . ' application_name=taker' ],
+	'<', \undef, '>', '/dev/null', '2>', '/dev/null');
+$m->until_sql('postgres', q{SELECT count(*) FROM pg_stat_replication WHERE application_name = 'taker' AND state = 'streaming'}, '1');
+$run = start('{"throttle": true}');
+held_by(qr/^throttle: /, 'a hand holds it');
+$taker->kill_kill;
+$m->until_sql('postgres', q{SELECT count(*) FROM pg_stat_replication WHERE application_name = 'taker'}, '0');
+tune('{"throttle": "off"}');
+finishes($run, 'who only took the WAL is not missed');
+
 # ---- slots and the archive (F46) ----
 $m->sql('postgres', q{SELECT pg_create_physical_replication_slot('lazy', true)});
 $run = start('{"max_slot_retention": "1MB"}');
