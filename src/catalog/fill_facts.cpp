@@ -46,11 +46,6 @@ bool check_is_mutable(unsigned relation, const std::string& name) {
   return pg::pg_call([&] { return contain_mutable_functions(static_cast<Node*>(stringToNode(text))); });
 }
 
-bool schema_exists(const std::string& name) {
-  Scope scope;
-  return !pg::query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::name", {name}).empty();
-}
-
 std::vector<FillLeftover> fill_leftovers() {
   Scope scope;
   std::vector<FillLeftover> out;

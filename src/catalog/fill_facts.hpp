@@ -20,9 +20,6 @@ TriggerState trigger_state(unsigned relation, const std::string& name);
 /// constraint.
 bool check_is_mutable(unsigned relation, const std::string& name);
 
-/// Does this schema (not quoted) exist?
-bool schema_exists(const std::string& name);
-
 /// What a backfill left behind that no unfinished run has a use for.
 struct FillLeftover {
   std::string name, table;  ///< quoted

@@ -10,6 +10,7 @@ extern "C" {
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "utils/acl.h"
+#include "utils/syscache.h"
 }
 
 namespace migration::pg {
@@ -43,6 +44,11 @@ bool trusts(const Role& executor, const Role& registrant) {
   const unsigned now = role_oid(registrant.name);
   if (now == 0 || now != registrant.oid) return false;
   return now == executor.oid || is_superuser(now) || can_become(now, executor.oid);
+}
+
+bool has_own_schema(const Role& role) {
+  const char* const name = role.name.c_str();
+  return pg_call([&] { return SearchSysCacheExists1(NAMESPACENAME, CStringGetDatum(name)); });
 }
 
 bool owns_ledger(unsigned role) {

@@ -25,6 +25,8 @@ bool is_superuser(unsigned role);
 bool trusts(const Role& executor, const Role& registrant);
 /// Can `member` become `role`?
 bool can_become(unsigned member, unsigned role);
+/// Is there a schema of the role's name, which is what $user in a search_path means?
+bool has_own_schema(const Role& role);
 /// Does `role` own the ledger, or is it a superuser?
 bool owns_ledger(unsigned role);
 

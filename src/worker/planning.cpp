@@ -7,7 +7,6 @@
 
 #include "backfill/settings.hpp"
 #include "catalog/facts.hpp"
-#include "catalog/fill_facts.hpp"
 #include "catalog/other_table.hpp"
 #include "catalog/tuning.hpp"
 #include "pg/parse.hpp"
@@ -86,7 +85,7 @@ std::string downgrade_script(const catalog::StoredRevision& r) {
 std::string fixed_path(const std::string& script_path, const pg::Role& executor) {
   std::string out;
   for (const Word& word : words_of(script_path)) {
-    if (!word.name || (word.text == "$user" && !catalog::schema_exists(executor.name))) continue;
+    if (!word.name || (word.text == "$user" && !pg::has_own_schema(executor))) continue;
     out += (out.empty() ? "" : ", ") + pg::quote_identifier(word.text == "$user" ? executor.name : word.text);
   }
   return out;
