@@ -114,13 +114,21 @@ struct RawParameter {
 
 }  // namespace
 
-Prepared::~Prepared() {
+SavedPlan::~SavedPlan() {
   if (plan_ == nullptr) return;
   try {
     pg_call([this] { SPI_freeplan(plan_); });
   } catch (const PgError&) {
     // A plan that cannot be freed stays until the process ends.
   }
+}
+
+_SPI_plan* SavedPlan::get(const char* sql, const unsigned* types, int parameters) {
+  if (plan_ != nullptr) return plan_;
+  SPIPlanPtr made = SPI_prepare(sql, parameters, const_cast<Oid*>(types));
+  if (made == nullptr) check(SPI_result, "SPI_prepare");
+  check(SPI_keepplan(made), "SPI_keepplan");
+  return plan_ = made;
 }
 
 std::uint64_t Prepared::execute(const std::vector<Parameter>& parameters, Receiver* receiver) {
@@ -149,14 +157,9 @@ std::uint64_t Prepared::execute(const std::vector<Parameter>& parameters, Receiv
     }
     SPI_connect();
     if (receiver != nullptr) receiver->context = CurrentMemoryContext;
-    if (plan_ == nullptr) {
-      Oid types[limit];
-      for (int i = 0; i < n; ++i) types[i] = raw[i].type;
-      SPIPlanPtr made = SPI_prepare_cursor(sql, n, types, parallel_ ? CURSOR_OPT_PARALLEL_OK : 0);
-      if (made == nullptr) check(SPI_result, "SPI_prepare");
-      check(SPI_keepplan(made), "SPI_keepplan");
-      plan_ = made;
-    }
+    Oid types[limit];
+    for (int i = 0; i < n; ++i) types[i] = raw[i].type;
+    SPIPlanPtr const plan = plan_.get(sql, types, n);
     ParamListInfo list = makeParamList(n);
     for (int i = 0; i < n; ++i) {
       ParamExternData& to = list->params[i];
@@ -180,7 +183,7 @@ std::uint64_t Prepared::execute(const std::vector<Parameter>& parameters, Receiv
     memset(&options, 0, sizeof options);
     options.params = list;
     options.dest = receiver == nullptr ? nullptr : &receiver->pub;
-    check(SPI_execute_plan_extended(plan_, &options), "SPI_execute_plan");
+    check(SPI_execute_plan_extended(plan, &options), "SPI_execute_plan");
     rows = SPI_processed;
   });
   return rows;

@@ -27,14 +27,23 @@ struct RowId {
 /// `tid`, `tid[]`, or text that the statement casts itself.
 using Parameter = std::variant<RowId, const std::vector<RowId>*, Value>;
 
+/// A plan of the server that outlives its transaction.
+class SavedPlan {
+ public:
+  SavedPlan() = default;
+  ~SavedPlan();
+  SavedPlan(const SavedPlan&) = delete;
+  SavedPlan& operator=(const SavedPlan&) = delete;
+  /// Between SPI_connect() and SPI_finish(), inside pg_call: the plan, made by the first call. Errors: the statement's.
+  _SPI_plan* get(const char* sql, const unsigned* types, int parameters);
+
+ private:
+  _SPI_plan* plan_ = nullptr;
+};
+
 class Prepared {
  public:
-  /// `parallel`: the server may read with several processes, as setting max_parallel_workers_per_gather has it.
-  explicit Prepared(std::string sql, bool parallel = false) : sql_(std::move(sql)), parallel_(parallel) {}
-  ~Prepared();
-  Prepared(const Prepared&) = delete;
-  Prepared& operator=(const Prepared&) = delete;
-
+  explicit Prepared(std::string sql) : sql_(std::move(sql)) {}
   /// Executes it; returns the rows changed or read. The types of the parameters must be the same every time.
   std::uint64_t run(const std::vector<Parameter>& parameters);
   /// Executes a statement with one column of type tid.
@@ -49,8 +58,7 @@ class Prepared {
   struct Receiver;
   std::uint64_t execute(const std::vector<Parameter>& parameters, Receiver* receiver);
   std::string sql_;
-  bool parallel_;
-  _SPI_plan* plan_ = nullptr;
+  SavedPlan plan_;
 };
 
 }  // namespace migration::pg

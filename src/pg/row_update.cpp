@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "pg/compat.hpp"
+#include "pg/settings.hpp"
 
 extern "C" {
 #include "access/heapam.h"
@@ -42,13 +43,24 @@ struct Loop {
   std::uint64_t rows = 0, marked = 0;
 };
 
+/// Does the scan go by the ids, the parameter? Where the condition names a place of its own, the server may go by that
+/// instead and make the ids a filter, or take either for granted in what is left of the condition.
+bool goes_by_ids(const Plan* plan) {
+  if (plan == nullptr || nodeTag(plan) != T_TidScan) return false;
+  const List* const places = reinterpret_cast<const TidScan*>(plan)->tidquals;
+  if (list_length(places) != 1 || nodeTag(linitial(places)) != T_ScalarArrayOpExpr) return false;
+  const auto* const any = linitial_node(ScalarArrayOpExpr, places);
+  const Node* const ids = static_cast<Node*>(lsecond(any->args));
+  return nodeTag(ids) == T_Param && reinterpret_cast<const Param*>(ids)->paramkind == PARAM_EXTERN;
+}
+
 const ModifyTable* plain_update(const PlannedStmt* planned) {
   if (planned->commandType != CMD_UPDATE || planned->subplans != NIL || planned->hasModifyingCTE) return nullptr;
   if (planned->planTree == nullptr || nodeTag(planned->planTree) != T_ModifyTable) return nullptr;
   const auto* top = reinterpret_cast<const ModifyTable*>(planned->planTree);
   const bool plain = top->operation == CMD_UPDATE && list_length(top->resultRelations) == 1 &&
                      top->withCheckOptionLists == NIL && top->rowMarks == NIL && top->rootRelation == 0 &&
-                     outerPlan(top) != nullptr && nodeTag(outerPlan(top)) == T_TidScan;
+                     goes_by_ids(outerPlan(top));
   return plain ? top : nullptr;
 }
 
@@ -258,17 +270,28 @@ void execute(CachedPlan* cached, const ModifyTable* update, const char* text, Ro
 
 }  // namespace
 
-RowUpdate::~RowUpdate() {
-  if (plan_ == nullptr) return;
-  try {
-    pg_call([this] { SPI_freeplan(plan_); });
-  } catch (const PgError&) {
-    // A plan that cannot be freed stays until the process ends.
-  }
+/// Has the statement planned so that rows are found by their places. The planner takes the ids for ten, whatever comes
+/// later, and an index with the condition for its predicate (all rows that are not filled yet) may look cheaper to it:
+/// it would be gone through from end to end for each batch. Only while planning: functions of users want their indexes.
+void RowUpdate::plan_by_place() {
+  SettingsFrame frame;
+  for (const char* way : {"enable_bitmapscan", "enable_indexscan", "enable_seqscan"}) set_local(way, "off");
+  const char* const sql = statement_.sql().c_str();
+  pg_call([&] {
+    const bool pushed = !ActiveSnapshotSet();
+    if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
+    SPI_connect();
+    const Oid type = TIDARRAYOID;
+    CachedPlan* const cached = SPI_plan_get_cached_plan(plan_.get(sql, &type, 1));
+    if (cached != nullptr) ReleaseCachedPlan(cached, CurrentResourceOwner);
+    SPI_finish();
+    if (pushed) PopActiveSnapshot();
+  });
 }
 
 /// Null: only says whether it would.
 bool RowUpdate::directly(RowSource* source, std::uint64_t& rows, std::uint64_t& marked) {
+  plan_by_place();
   const char* const sql = statement_.sql().c_str();
   const char* const leaves_out = leaves_out_.c_str();
   Loop loop;
@@ -276,13 +299,8 @@ bool RowUpdate::directly(RowSource* source, std::uint64_t& rows, std::uint64_t& 
     const bool pushed = !ActiveSnapshotSet();
     if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
     SPI_connect();
-    if (plan_ == nullptr) {
-      Oid type = TIDARRAYOID;
-      SPIPlanPtr made = SPI_prepare(sql, 1, &type);
-      if (made == nullptr || SPI_keepplan(made) < 0) elog(ERROR, "SPI_prepare failed");
-      plan_ = made;
-    }
-    CachedPlan* const cached = SPI_plan_get_cached_plan(plan_);
+    const Oid type = TIDARRAYOID;
+    CachedPlan* const cached = SPI_plan_get_cached_plan(plan_.get(sql, &type, 1));
     const ModifyTable* const update = plain_plan(cached, leaves_out);
     if (update != nullptr && source != nullptr) execute(cached, update, sql, *source, loop);
     if (cached != nullptr) ReleaseCachedPlan(cached, CurrentResourceOwner);
@@ -370,13 +388,15 @@ class ListedRows final : public RowSource {
 }  // namespace
 
 std::uint64_t RowUpdate::run(const std::vector<RowId>& ids) {
-  ListedRows rows(ids);
-  return run(rows);
+  ListedRows listed(ids);
+  std::uint64_t rows = 0, marked = 0;
+  return directly(&listed, rows, marked) ? rows : statement_.run({&ids});
 }
 
 std::uint64_t RowUpdate::run(const std::vector<RowId>& ids, std::uint64_t& marked) {
-  ListedRows rows(ids);
-  return run(rows, marked);
+  ListedRows listed(ids);
+  std::uint64_t rows = 0;
+  return directly(&listed, rows, marked) ? rows : statement_.run({&ids}, marked);
 }
 
 }  // namespace migration::pg

@@ -50,9 +50,6 @@ class RowUpdate {
   /// whose function has the same name, and which gives a row no other values than the statement itself.
   RowUpdate(unsigned table, std::string sql, std::string leaves_out = {})
       : table_(table), statement_(std::move(sql)), leaves_out_(std::move(leaves_out)) {}
-  ~RowUpdate();
-  RowUpdate(const RowUpdate&) = delete;
-  RowUpdate& operator=(const RowUpdate&) = delete;
 
   /// Will run() go through the pages itself? Otherwise it names all rows first, and then executes the statement.
   bool is_plain();
@@ -65,12 +62,13 @@ class RowUpdate {
   std::uint64_t run(const std::vector<RowId>& ids, std::uint64_t& marked);
 
  private:
+  void plan_by_place();
   bool directly(RowSource* source, std::uint64_t& rows, std::uint64_t& marked);
   std::vector<RowId> all_of(RowSource& source) const;
   unsigned table_;
   Prepared statement_;  ///< for what is not so plain
   std::string leaves_out_;
-  _SPI_plan* plan_ = nullptr;
+  SavedPlan plan_;
 };
 
 }  // namespace migration::pg

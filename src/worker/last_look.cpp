@@ -47,16 +47,12 @@ LastLook::LastLook(BackfillJob& job) : job_(job), at_once_(rows_at_once) {}
 
 bool LastLook::find() {
   if (!look_ || generation_ != job_.generation) {
-    look_ = std::make_unique<pg::Prepared>(backfill::rows_needing(job_.target, most_rows), true);
+    look_ = std::make_unique<pg::Prepared>(backfill::rows_needing(job_.target, most_rows));
     change_.clear();
     generation_ = job_.generation;
   }
   std::vector<std::vector<std::string>> rows;
-  // As many processes look as were at work.
-  job_.as_script([&] {
-    pg::set_local("max_parallel_workers_per_gather", std::to_string(std::max(0, job_.settings.workers - 1)));
-    look_->run({}, rows);
-  });
+  job_.as_script([&] { look_->run({}, rows); });
   found_.clear();
   for (const auto& row : rows) {
     const auto leaf = static_cast<unsigned>(std::stoul(row[0]));

@@ -156,6 +156,15 @@ void hand_over() {
   }
 }
 
+/// Given back before the process ends, so that whoever waited finds nobody at work; and whatever was queued meanwhile
+/// has found somebody, so it is looked for.
+void let_go() {
+  pg::in_transaction([] {
+    if (pg::keep_run_lock()) pg::release_run_lock(pg::LockLife::session);
+  });
+  hand_over();
+}
+
 void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
   long long run_id = start.run_id;
   catalog::Problem problem;
@@ -174,6 +183,7 @@ void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
     std::optional<catalog::RunRecord> run = request != nullptr ? make_run(*request) : take_run(run_id);
     if (!run) {
       if (request != nullptr) answer(request, nothing_to_do);
+      let_go();
       return;
     }
     run_id = run->run_id;
@@ -183,9 +193,7 @@ void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
       request = nullptr;
     }
     Executor(std::move(*run)).execute();
-    // Given back before the process ends, so that whoever waited finds nobody at work.
-    pg::in_transaction([] { pg::release_run_lock(pg::LockLife::session); });
-    hand_over();
+    let_go();
     return;
   } catch (const pg::PgError& e) {
     problem = catalog::Problem{e.state(), e.message(), e.detail(), e.hint()};
@@ -200,10 +208,7 @@ void work(const pg::WorkerStart& start, pg::WorkerRequest* request) {
   } else {
     record_failure(run_id, problem);
   }
-  pg::in_transaction([] {
-    if (pg::keep_run_lock()) pg::release_run_lock(pg::LockLife::session);
-  });
-  hand_over();
+  let_go();
 }
 
 /// One of several workers of a backfill. It has no run lock and changes nothing of the run: what it cannot cope with is

@@ -96,6 +96,16 @@ is(backfill('part', 'v = id', 'v IS NULL'), 'succeeded', 'partitions');
 is($m->sql($db, 'SELECT count(*), count(*) FILTER (WHERE v = id AND region = 1 + id % 2) FROM part'), '8000|8000', 'columns in another order');
 sound($_) for 'part_1', 'part_2';
 
+# A condition that names places of its own is met by these rows and no others.
+$m->sql($db, 'CREATE TABLE placed AS SELECT i AS id, NULL::int AS v FROM generate_series(1, 8000) i');
+for my $places (q{ctid = '(0,1)'}, q{ctid IN ('(1,1)', '(2,1)')}, q{(ctid = '(3,1)' OR ctid = '(4,1)')}, q{ctid = ANY (ARRAY['(5,1)'::tid])})
+{
+	my $wanted = $m->sql($db, "SELECT string_agg(id::text, ',' ORDER BY id) FROM placed WHERE $places");
+	is(backfill('placed', 'v = id', "v IS NULL AND $places"), 'succeeded', $places);
+	is($m->sql($db, 'SELECT string_agg(id::text, $$,$$ ORDER BY id) FROM placed WHERE v IS NOT NULL'), $wanted, "$places: no other row");
+	$m->sql($db, 'UPDATE placed SET v = -1 WHERE v IS NOT NULL; DELETE FROM placed WHERE v = -1');
+}
+
 # Left to the executor: triggers that come before, statement triggers. And row security is refused.
 $m->sql($db, <<'S');
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.stamped := coalesce(NEW.stamped, 0) + 1; RETURN CASE WHEN NEW.id % 1000 <> 0 THEN NEW END; END';
