@@ -102,6 +102,7 @@ CREATE TABLE migration_ext.run (
     every interval,
     priority integer NOT NULL DEFAULT 0,
     after bigint[] NOT NULL DEFAULT '{}',
+    by_hand boolean NOT NULL DEFAULT false,
     owner_pid integer,
     owner_epoch bigint NOT NULL,
     system_identifier text NOT NULL,
@@ -136,6 +137,7 @@ COMMENT ON COLUMN migration_ext.run.start_at IS 'a queued run does not start bef
 COMMENT ON COLUMN migration_ext.run.every IS 'when it ends, the next one is queued this long after start_at, and takes this over';
 COMMENT ON COLUMN migration_ext.run.priority IS 'of the queued runs that are due, the highest starts first';
 COMMENT ON COLUMN migration_ext.run.after IS 'runs that must have succeeded before it starts';
+COMMENT ON COLUMN migration_ext.run.by_hand IS 'migration_resume() was given its number: neither start_at nor after holds it';
 COMMENT ON COLUMN migration_ext.run.owner_pid IS 'process that runs or last ran it';
 COMMENT ON COLUMN migration_ext.run.owner_epoch IS 'counts owners; fences one that lost the run';
 COMMENT ON COLUMN migration_ext.run.system_identifier IS 'cluster it belongs to';

@@ -156,13 +156,12 @@ MIGRATION_FUNCTION(migration_resume) {
   catalog::set_run_state(run.run_id, "queued", {}, false);
   catalog::reset_crashes(run.run_id);
   catalog::log_event({run.run_id, "", 0, "resumed", me.name, -1, {}});
-  if (run.state == "paused" && catalog::waits_for(run.run_id)) {
-    start_when_due(run);
-    return pg::text_result(fcinfo, "scheduled");
-  }
-  // Started by hand before its time: nothing shall hold it until then.
-  if (run.state == "queued" && catalog::waits_for(run.run_id)) {
-    catalog::store_tuned(run.run_id, "{\"start_at\": null}");
+  if (catalog::waits_for(run.run_id)) {
+    if (run.state == "paused") {
+      start_when_due(run);
+      return pg::text_result(fcinfo, "scheduled");
+    }
+    catalog::start_by_hand(run.run_id);
   }
   // The run keeps its role: the worker logs in as whoever resumes and becomes that role by their own right.
   pg::launch_at_commit(run.run_id);

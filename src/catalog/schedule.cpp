@@ -55,7 +55,7 @@ void reschedule_run(long long run_id, const backfill::Settings& settings, const 
   Scope scope;
   for (const auto& [key, value] : keys) {
     if (key == "start_at") {
-      pg::query("UPDATE migration_ext.run SET start_at = $2::timestamptz WHERE run_id = $1::bigint",
+      pg::query("UPDATE migration_ext.run SET start_at = $2::timestamptz, by_hand = false WHERE run_id = $1::bigint",
                 {sql_int(run_id), settings.start_at.empty() ? Value() : Value(settings.start_at)});
     } else if (key == "every") {
       pg::query(
@@ -67,6 +67,13 @@ void reschedule_run(long long run_id, const backfill::Settings& settings, const 
                 {sql_int(run_id), sql_int(settings.priority)});
     }
   }
+}
+
+void start_by_hand(long long run_id) {
+  // Kept in start_at itself are the times that repetitions count from.
+  store_tuned(run_id, "{\"start_at\": null}");
+  Scope scope;
+  pg::query("UPDATE migration_ext.run SET by_hand = true WHERE run_id = $1::bigint", {sql_int(run_id)});
 }
 
 std::optional<NextRun> next_due_run() {

@@ -15,9 +15,10 @@
 #include "catalog/runs.hpp"
 
 /// SQL, true of a run r that is queued and whose time has not come. Of others: false.
-#define MIGRATION_WAITS_FOR_ITS_TIME                                                                              \
-  "(r.state = 'queued' AND (coalesce(r.start_at > pg_catalog.clock_timestamp(), false) OR EXISTS (SELECT FROM "   \
-  "pg_catalog.unnest(r.after) a(id) WHERE NOT EXISTS (SELECT FROM migration_ext.run b WHERE b.run_id = a.id AND " \
+#define MIGRATION_WAITS_FOR_ITS_TIME                                                                                 \
+  "(r.state = 'queued' AND NOT r.by_hand AND (coalesce(r.start_at > pg_catalog.clock_timestamp(), false) OR EXISTS " \
+  "(SELECT FROM "                                                                                                    \
+  "pg_catalog.unnest(r.after) a(id) WHERE NOT EXISTS (SELECT FROM migration_ext.run b WHERE b.run_id = a.id AND "    \
   "b.state = 'succeeded')))) "
 
 namespace migration::catalog {
@@ -33,6 +34,8 @@ struct NextRun {
   long long run_id = 0;
   unsigned session_oid = 0;
 };
+/// Somebody starts it by its number: it is due from now on, whatever becomes of the process that is started for it.
+void start_by_hand(long long run_id);
 /// The run that is due and goes first, of those made here by a role that still exists.
 std::optional<NextRun> next_due_run();
 /// Does this run wait for its time? What for, in words: "2030-01-31 22:00:00+01", "run 7, which is paused".

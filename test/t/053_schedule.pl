@@ -119,6 +119,25 @@ is($m->sql($db, "SELECT migration_wait($tuned)"), 'succeeded', 'it does not wait
 is($m->sql($db, "SELECT count(*) FROM migration_runs() WHERE state = 'scheduled' AND start_at > now() + interval '3 hours'"), '1', 'its repetition counts from it');
 $m->sql($db, 'SELECT migration_cancel()');
 
+# Started by hand, it stays so when its process finds somebody else at work; and paused on the way, it goes on at once.
+my $hand = queue($m, $db, 't2', '{"start_at": "' . seconds_ahead($m, $db, 7200) . '", "throttle": "on"}', 'a < 5');
+my ($first_one, $other) = ($m->session($db), $m->session($db));
+$first_one->run("BEGIN; SELECT migration_resume($hand)");
+$other->run(q{BEGIN; SELECT migration_register('held', 'holds the run lock', NULL, 'CREATE TABLE held ()'); SELECT migration_upgrade('held')});
+$first_one->run('COMMIT');
+for my $expected (1, 0)
+{
+	$m->until_true("executors: $expected", sub { $first_one->run(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'migration_ext executor'})->{out} eq $expected });
+}
+is(state_of($m, $db, $hand), 'queued', 'it is due, though nobody could take it');
+$other->run('COMMIT');
+$m->until_sql($db, "SELECT state FROM migration_runs() WHERE run_id = $hand", 'running', 60);
+is($m->sql($db, "SELECT migration_pause($hand)"), 'pausing', 'it is started, and paused on its way');
+$m->until_sql($db, "SELECT state FROM migration_runs() WHERE run_id = $hand", 'paused', 60);
+$m->sql($db, qq(DO \$\$ BEGIN PERFORM migration_tune($hand, '{"throttle": "off"}'); END \$\$));
+is($m->sql($db, "SELECT migration_resume($hand)"), 'resuming', 'no time holds it then either');
+is($m->sql($db, "SELECT migration_wait($hand)"), 'succeeded', 'and it ends');
+
 # What cannot be meant.
 for my $case (['{"start_at": "soon"}', 'start_at'], ['{"every": "1s"}', 'every'], ['{"priority": "high"}', 'priority'],
 	['{"after": [4711]}', 'after'], [qq({"after": [$series]}), 'after'])
