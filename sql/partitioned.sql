@@ -67,6 +67,17 @@ RESET search_path;
 SELECT migration_upgrade();
 \echo :SQLSTATE
 SELECT migration_cancel();
+-- A change of the partition key moves rows from one partition to another, at any level.
+CREATE TABLE part_online.moving (id int, region int, month int) PARTITION BY LIST (region);
+CREATE TABLE part_online.moving_1 PARTITION OF part_online.moving FOR VALUES IN (1) PARTITION BY RANGE (month);
+CREATE TABLE part_online.moving_1_a PARTITION OF part_online.moving_1 FOR VALUES FROM (1) TO (7);
+CREATE TABLE part_online.moving_1_b PARTITION OF part_online.moving_1 DEFAULT;
+CREATE TABLE part_online.moving_d PARTITION OF part_online.moving DEFAULT;
+INSERT INTO part_online.moving SELECT g, NULL, NULL FROM generate_series(1, 1000) g;
+SELECT migration_register('q2', 'they move', 'q1', 'UPDATE part_online.moving SET region = 1 WHERE region IS NULL; UPDATE part_online.moving SET month = 3 WHERE month IS NULL', 'irreversible');
+SELECT step, kind, statement, note FROM migration_plan();
+SELECT migration_upgrade();
+SELECT tableoid::regclass, count(*) FROM part_online.moving GROUP BY 1;
 DROP SCHEMA part_plain, part_online CASCADE;
 DROP TABLE part_form;
 SELECT mtest.clean();

@@ -197,6 +197,13 @@ std::string key_part_list_of(const Target& t, const Key& key, bool from_start) {
   return listing(t, key, key_range(t, key, from_start) + part_condition(t, key, from_start));
 }
 
+std::string key_places(const Target& t, const Key& key, bool from_start) {
+  const std::string name = name_of(t);
+  return fmt::format("SELECT {0}.tableoid, {0}.ctid, {0}.xmin, {1}, {2} FROM {3}{4} WHERE {5}", name,
+                     key_fraction(t, key), key_texts(t, key), t.relation, t.alias.empty() ? "" : " AS " + t.alias,
+                     key_range(t, key, from_start));
+}
+
 std::string key_pages(const Target& t, const Key& key, bool from_start) {
   return fmt::format(
       "SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(DISTINCT ({0}.tableoid, "

@@ -53,6 +53,8 @@ std::string key_fraction(const Target& target, const Key& key);
 /// key_batch() and key_list_of() for an interval of fractions. Two more parameters: the least one, and how many.
 std::string key_part_batch(const Target& target, const Key& key, bool from_start);
 std::string key_part_list_of(const Target& target, const Key& key, bool from_start);
+/// The rows in (low, high]: table, place, version (xmin), fraction, key as text. Parameters: [low], high.
+std::string key_places(const Target& target, const Key& key, bool from_start);
 /// How many rows there are in (low, high], on how many pages, and how many of them have a fraction, as text.
 std::string key_pages(const Target& target, const Key& key, bool from_start);
 /// UPDATE/DELETE for the one key in $1, ...

@@ -19,6 +19,14 @@ extern "C" {
 
 namespace migration::pg {
 
+int pruned_page(RelationData* relation, std::uint32_t block) {
+  CHECK_FOR_INTERRUPTS();
+  const Buffer buffer = ReadBuffer(relation, block);
+  heap_page_prune_opt(relation, buffer);
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  return buffer;
+}
+
 Window make_window(std::vector<RowId> ids) {
   const auto before = [](const RowId& a, const RowId& b) {
     return a.block != b.block ? a.block < b.block : a.offset < b.offset;
@@ -156,14 +164,6 @@ std::size_t list_rows(Relation relation, Snapshot snapshot, Buffer buffer, Block
     if (HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer)) offsets[count++] = o;
   }
   return count;
-}
-
-Buffer pruned_page(Relation relation, BlockNumber block) {
-  CHECK_FOR_INTERRUPTS();
-  const Buffer buffer = ReadBuffer(relation, block);
-  heap_page_prune_opt(relation, buffer);
-  LockBuffer(buffer, BUFFER_LOCK_SHARE);
-  return buffer;
 }
 
 /// Returns how many rows.

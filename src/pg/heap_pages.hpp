@@ -20,6 +20,9 @@
 
 namespace migration::pg {
 
+/// Inside pg_call: a page that the server has pruned if it is short of room, pinned and share-locked.
+int pruned_page(RelationData* relation, std::uint32_t block);
+
 /// One page of a window and its rows that need the backfill, as line pointers offsets[first .. first + count).
 struct WindowPage {
   std::uint32_t block = 0;

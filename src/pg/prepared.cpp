@@ -1,6 +1,8 @@
 // Statements prepared once; see prepared.hpp.
 #include "pg/prepared.hpp"
 
+#include <algorithm>
+
 #include "pg/compat.hpp"
 
 extern "C" {
@@ -24,14 +26,17 @@ struct Prepared::Receiver {
   text** values = nullptr;          ///< count rows of `columns` each
   MemoryContext context = nullptr;  ///< lives until SPI_finish; the executor's own dies before
   RowId* found = nullptr;
-  std::size_t count = 0, room = 0;
+  KeyedRow* keyed = nullptr;
+  bool keys = false;
+  char* letters = nullptr;  ///< used of lettered: the texts of the keys, one after the other
+  std::size_t count = 0, room = 0, used = 0, lettered = 0;
   std::uint64_t marked = 0;
 
   static bool take(TupleTableSlot* slot, DestReceiver* self) {
     auto* r = reinterpret_cast<Receiver*>(self);
     bool null;
-    if (r->texts) {
-      r->take_texts(slot);
+    if (r->texts || r->keys) {
+      r->texts ? r->take_texts(slot) : r->take_key(slot);
       return true;
     }
     Datum value = slot_getattr(slot, 1, &null);
@@ -40,15 +45,40 @@ struct Prepared::Receiver {
       return true;
     }
     if (null) return true;
-    if (r->count == r->room) {
-      r->room = r->room == 0 ? 1024 : r->room * 2;
-      const Size bytes = r->room * sizeof(RowId);
-      r->found = static_cast<RowId*>(r->found == nullptr ? MemoryContextAllocHuge(r->context, bytes)
-                                                         : repalloc_huge(r->found, bytes));
-    }
-    auto* tid = reinterpret_cast<ItemPointer>(DatumGetPointer(value));
-    r->found[r->count++] = RowId{ItemPointerGetBlockNumberNoCheck(tid), ItemPointerGetOffsetNumberNoCheck(tid)};
+    if (r->count == r->room) r->found = r->longer(r->found, r->room, r->count + 1);
+    r->found[r->count++] = row_id(value);
     return true;
+  }
+  static RowId row_id(Datum value) {
+    auto* tid = reinterpret_cast<ItemPointer>(DatumGetPointer(value));
+    return RowId{ItemPointerGetBlockNumberNoCheck(tid), ItemPointerGetOffsetNumberNoCheck(tid)};
+  }
+  /// Room for `wanted` items and more; `n` is how many there is room for.
+  template <class Item>
+  Item* longer(Item* items, std::size_t& n, std::size_t wanted) const {
+    n = std::max<std::size_t>({1024, n * 2, wanted});
+    const Size bytes = n * sizeof(Item);
+    return static_cast<Item*>(items == nullptr ? MemoryContextAllocHuge(context, bytes) : repalloc_huge(items, bytes));
+  }
+  /// Columns: table, place, version, fraction, and those of the key, which are never NULL.
+  void take_key(TupleTableSlot* slot) {
+    bool null;
+    if (count == room) keyed = longer(keyed, room, count + 1);
+    KeyedRow& row = keyed[count++];
+    row.table = DatumGetObjectId(slot_getattr(slot, 1, &null));
+    row.id = row_id(slot_getattr(slot, 2, &null));
+    row.version = DatumGetTransactionId(slot_getattr(slot, 3, &null));
+    row.fraction = static_cast<std::uint32_t>(DatumGetInt64(slot_getattr(slot, 4, &null)));
+    row.key = static_cast<std::uint32_t>(used);
+    for (int c = 5; c <= slot->tts_tupleDescriptor->natts; ++c) {
+      const Datum value = slot_getattr(slot, c, &null);
+      const struct varlena* const detoasted = pg_detoast_datum_packed(reinterpret_cast<struct varlena*>(value));
+      const std::size_t length = VARSIZE_ANY_EXHDR(detoasted);
+      if (used + length + 1 > lettered) letters = longer(letters, lettered, used + length + 1);
+      memcpy(letters + used, VARDATA_ANY(detoasted), length);
+      letters[used + length] = '\0';
+      used += length + 1;
+    }
   }
   void take_texts(TupleTableSlot* slot) {
     if (columns == 0) columns = slot->tts_tupleDescriptor->natts;
@@ -229,6 +259,17 @@ std::uint64_t Prepared::run(const std::vector<Parameter>& parameters, std::vecto
       row.emplace_back(value == nullptr ? "" : VARDATA(value), value == nullptr ? 0 : VARSIZE(value) - VARHDRSZ);
     }
   }
+  finish_spi(pushed);
+  return count;
+}
+
+std::uint64_t Prepared::run(const std::vector<Parameter>& parameters, std::vector<KeyedRow>& rows, std::string& texts) {
+  const bool pushed = pg_call([] { return !ActiveSnapshotSet(); });
+  Receiver receiver(false);
+  receiver.keys = true;
+  const std::uint64_t count = execute(parameters, &receiver);
+  rows.assign(receiver.keyed, receiver.keyed + receiver.count);
+  texts.assign(receiver.letters, receiver.used);
   finish_spi(pushed);
   return count;
 }

@@ -27,6 +27,14 @@ struct RowId {
 /// `tid`, `tid[]`, or text that the statement casts itself.
 using Parameter = std::variant<RowId, const std::vector<RowId>*, Value>;
 
+/// A row by its table and its place there, the transaction that made the version there, and where its key is among the
+/// texts of all.
+struct KeyedRow {
+  std::uint32_t table = 0;
+  RowId id;
+  std::uint32_t version = 0, fraction = 0, key = 0;
+};
+
 /// A plan of the server that outlives its transaction.
 class SavedPlan {
  public:
@@ -50,6 +58,9 @@ class Prepared {
   std::uint64_t run(const std::vector<Parameter>& parameters, std::vector<RowId>& ids);
   /// Executes a statement with columns of type text only; NULL comes as an empty text.
   std::uint64_t run(const std::vector<Parameter>& parameters, std::vector<std::vector<std::string>>& rows);
+  /// Executes a statement with the columns table (oid), place (tid), version (xid), fraction (bigint), and those of a
+  /// key, as text.
+  std::uint64_t run(const std::vector<Parameter>& parameters, std::vector<KeyedRow>& rows, std::string& texts);
   /// Executes a statement with one boolean column; counts how often it is true.
   std::uint64_t run(const std::vector<Parameter>& parameters, std::uint64_t& marked);
   const std::string& sql() const { return sql_; }

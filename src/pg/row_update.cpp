@@ -20,6 +20,7 @@ extern "C" {
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
 #include "storage/bufmgr.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
@@ -40,6 +41,8 @@ struct Loop {
   ProjectionInfo* returning = nullptr;   ///< null: none
   ExprContext* context = nullptr;        ///< of the two above
   TupleTableSlot *old = nullptr, *latest = nullptr;
+  const char* const* same = nullptr;  ///< columns by which a row was chosen
+  std::size_t same_count = 0;
   std::uint64_t rows = 0, marked = 0;
 };
 
@@ -160,6 +163,23 @@ bool follow(Loop& loop, ItemPointer id, LockTupleMode mode) {
   }
 }
 
+/// Is the newest version still the row that was chosen? Whatever its columns of that choice are now, it has been
+/// somebody else's decision.
+bool is_same(Loop& loop) {
+  const TupleDesc columns = RelationGetDescr(loop.relation);
+  for (std::size_t i = 0; i < loop.same_count; ++i) {
+    const AttrNumber number = get_attnum(RelationGetRelid(loop.relation), loop.same[i]);
+    if (number <= 0) return false;
+    bool null_before, null_now;
+    const Datum before = slot_getattr(loop.old, number, &null_before),
+                now = slot_getattr(loop.latest, number, &null_now);
+    const FormData_pg_attribute* const column = TupleDescAttr(columns, number - 1);
+    if (null_before != null_now) return false;
+    if (!null_now && !datum_image_eq(before, now, column->attbyval, column->attlen)) return false;
+  }
+  return true;
+}
+
 void change(Loop& loop, TupleTableSlot* old) {
   ResetExprContext(loop.context);
   if (!meets(loop, old)) return;
@@ -195,7 +215,7 @@ void change(Loop& loop, TupleTableSlot* old) {
     if (result == TM_SelfModified && failure.cmax != loop.state->es_output_cid) refuse_own_change();
     if (result == TM_SelfModified || result == TM_Deleted) return;
     if (result != TM_Updated) elog(ERROR, "unexpected table_tuple_update status: %u", result);
-    if (!follow(loop, &id, mode)) return;
+    if (!follow(loop, &id, mode) || !is_same(loop)) return;
     old = loop.latest;
     if (!meets(loop, old)) return;
   }
@@ -294,7 +314,11 @@ bool RowUpdate::directly(RowSource* source, std::uint64_t& rows, std::uint64_t& 
   plan_by_place();
   const char* const sql = statement_.sql().c_str();
   const char* const leaves_out = leaves_out_.c_str();
+  std::vector<const char*> same;
+  for (const std::string& column : same_) same.push_back(column.c_str());
   Loop loop;
+  loop.same = same.data();
+  loop.same_count = same.size();
   const bool plain = pg_call([&] {
     const bool pushed = !ActiveSnapshotSet();
     if (pushed) PushActiveSnapshot(GetTransactionSnapshot());

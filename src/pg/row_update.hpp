@@ -51,6 +51,8 @@ class RowUpdate {
   RowUpdate(unsigned table, std::string sql, std::string leaves_out = {})
       : table_(table), statement_(std::move(sql)), leaves_out_(std::move(leaves_out)) {}
 
+  /// Rows were chosen by these columns (unquoted): one whose newest version has others is not changed.
+  void chosen_by(std::vector<std::string> columns) { same_ = std::move(columns); }
   /// Will run() go through the pages itself? Otherwise it names all rows first, and then executes the statement.
   bool is_plain();
   /// Executes it in a new command of the transaction; returns the rows changed. Errors: those of the statement.
@@ -68,6 +70,7 @@ class RowUpdate {
   unsigned table_;
   Prepared statement_;  ///< for what is not so plain
   std::string leaves_out_;
+  std::vector<std::string> same_;
   SavedPlan plan_;
 };
 

@@ -10,6 +10,7 @@
 #include "backfill/batch.hpp"
 #include "backfill/knobs.hpp"
 #include "plan/fill_trigger.hpp"
+#include "plan/words.hpp"
 #include "statement/error.hpp"
 
 namespace migration {
@@ -151,6 +152,11 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
   }
   if (facts.statement_triggers) {
     return {CursorChoice::none, "runs as one statement: a statement trigger or a rule must see it whole"};
+  }
+  // A batch changes rows of one partition, and a unique key has the columns of the partition key.
+  for (const std::string& column : change.set_columns) {
+    if (!mentions(facts.partition_key, column)) continue;
+    return {CursorChoice::none, "runs as one statement: rows may have to move to another partition"};
   }
   if (wish == "keyset") {
     const CursorDecision key = by_key(change, facts);

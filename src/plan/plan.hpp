@@ -29,7 +29,7 @@ struct RelationFacts {
   bool exists = false;
   char kind = 0;                         ///< pg_class.relkind
   std::string name;                      ///< qualified, quoted
-  std::string partition_key;             ///< as pg_get_partkeydef() has it; empty: not partitioned
+  std::string partition_key;             ///< of all levels, as pg_get_partkeydef() has it; empty: not partitioned
   std::vector<std::string> generated;    ///< quoted names of generated columns
   bool statement_triggers = false;       ///< per-statement triggers on UPDATE or DELETE, or rules
   long long rows = -1, bytes = -1;       ///< estimates; -1 unknown

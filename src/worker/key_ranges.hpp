@@ -5,15 +5,22 @@
 // of one interval of fractions of the key, so that all but the first find the room that the rows of the one before have
 // left on their pages. Invariants: the cursor, and the part of the window with it, moves in the transaction that
 // changed the rows, and the part that a row belongs to follows from its key, so a row is changed once, whatever dies;
-// ranges are half open, (low, high]. Locks: each statement under lock_timeout.
+// ranges are half open, (low, high]. Where the change of a row is plain (row_update.hpp), a window is read once and its
+// rows are gone to where they were (key_window.hpp); those that somebody has moved meanwhile are found by their keys.
+// Locks: each statement under lock_timeout.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "pg/key_window.hpp"
 #include "pg/prepared.hpp"
+#include "pg/row_update.hpp"
 #include "worker/backfill_job.hpp"
 #include "worker/key_passes.hpp"
 
@@ -37,13 +44,22 @@ class KeyRanges {
   bool is_stuck() const { return passes_.is_stuck(); }
   /// Another range is gone through, or the transaction has failed.
   void forget() { proposed_ = 0; }
+  /// The rows of the open window, and what they were noted for.
+  struct Noted {
+    pg::KeyWindow rows;
+    std::vector<std::string> low, high;
+    std::vector<unsigned> files;  ///< of its tables
+    int generation = -1;
+  };
   /// What is known of a window in work, for those that are gone through in turn.
   struct Turn {
     long long proposed = 0;
     KeyPasses::Turn passes;
+    Noted noted;
   };
   void change_turn(Turn& other) {
     std::swap(proposed_, other.proposed);
+    std::swap(noted_, other.noted);
     passes_.change_turn(other.passes);
   }
 
@@ -57,6 +73,15 @@ class KeyRanges {
   bool pass(bool careful);
   bool end_of_pass(int parts);
   pg::Prepared& change_of_part();
+  /// Are the rows of the open window noted, and where they were then? (They may have been changed since.)
+  bool is_noted();
+  void note_window();
+  /// Are the changes of all tables in the window plain? From here on to the end of the transaction they stay so.
+  bool are_plain();
+  /// Can the rows of the open window be gone to where they are?
+  bool goes_by_place();
+  /// The rows of the next `parts` parts, where they are noted to be, or by their keys; returns how many were changed.
+  long long change_by_place(int parts);
   /// The interval of fractions of `parts` parts from where the window is.
   void add_interval(std::vector<pg::Parameter>& to, int parts) const;
   /// `parts` 0: all rows up to `high`.
@@ -67,7 +92,14 @@ class KeyRanges {
   int generation_ = 0;
   long long proposed_ = 0;
   bool first_ = true;  ///< prepared for a range without a low end
-  std::unique_ptr<pg::Prepared> bound_, change_, of_part_;
+  std::unique_ptr<pg::Prepared> bound_, change_, of_part_, places_, exact_;
+  struct Placed {
+    std::string name;
+    std::unique_ptr<pg::RowUpdate> change;
+  };
+  std::map<unsigned, Placed> placed_;  ///< by table
+  Noted noted_;
+  std::optional<std::uint64_t> not_plain_;  ///< as of this state of the catalogs
 };
 
 }  // namespace migration

@@ -51,10 +51,13 @@ S
 	}
 	else
 	{
-		# Until it is under way; then somebody else takes what is left.
+		# Until it is under way; then somebody else takes what is left. It does not get further than a row that is held.
+		my $holder = $m->session('work');
+		$holder->run('BEGIN; SELECT FROM work WHERE id = 20000 FOR UPDATE');
 		$m->attempt('work', "SET migration_ext.batch_target = '5ms'; SELECT $jobs{$job}{call}");
 		$m->until_true('some batches are done', sub { return $m->sql('work', 'SELECT coalesce(max(rows_done), 0) FROM migration_ext.job') > 2000; }, 90);
 		$m->attempt('work', 'SELECT migration_pause((SELECT max(run_id) FROM migration_runs()))');
+		$holder->close;
 		$m->until_true('the run rests', sub { return $m->state('work') eq 'paused'; }, 90);
 		$ballast = OwnDisk::fill_disk($disk, 1_500_000);
 		$m->attempt('work', 'SELECT migration_resume((SELECT max(run_id) FROM migration_runs()))');

@@ -55,6 +55,15 @@ TEST(Batch, OperatorsOfSeveralSchemasAreSpelledOut) {
       << sql;
 }
 
+TEST(Batch, AWindowIsNotedWithItsPlacesWhateverItsRowsNeed) {
+  const std::string sql = key_places(fill(), {column("a"), column("b")}, false);
+  EXPECT_TRUE(sql.starts_with("SELECT t.tableoid, t.ctid, t.xmin, ")) << sql;
+  EXPECT_NE(sql.find(", t.a::pg_catalog.text, t.b::pg_catalog.text FROM public.t AS t WHERE (t.a, t.b) "),
+            std::string::npos)
+      << sql;
+  EXPECT_EQ(sql.find("IS NULL"), std::string::npos) << sql;
+}
+
 TEST(Batch, TheFirstKeyRangeHasNoLowEnd) {
   const std::string sql = key_batch(fill(), {column("a")}, true);
   EXPECT_EQ(sql.find(".>)"), std::string::npos) << sql;

@@ -153,6 +153,11 @@ TEST(Cursor, AnythingElseNeedsAKeyThatStaysAsItIs) {
   keyless.key_columns.clear();
   EXPECT_EQ(choose_cursor(plain, keyless).choice, CursorChoice::none);
   EXPECT_EQ(choose_cursor(*update("id", false).change, table_with_key()).choice, CursorChoice::none);
+  RelationFacts partitioned = table_with_key();
+  partitioned.kind = 'p';
+  partitioned.partition_key = "LIST (region) RANGE (c)";
+  EXPECT_EQ(choose_cursor(*update("c", true).change, partitioned).choice, CursorChoice::none);
+  EXPECT_EQ(choose_cursor(*update("d", true).change, partitioned).choice, CursorChoice::ctid);
 }
 
 TEST(Cursor, TheNullTestMustBeOfAnAssignedColumn) {

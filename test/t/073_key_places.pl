@@ -1,0 +1,131 @@
+# Passes of a backfill by key go to the places where the rows of their window were, and each row is changed exactly once
+# whatever has become of these places.
+#
+# While a window is open and nobody holds a lock: rows are updated, deleted, their places are taken by others; the table is
+# rewritten, in the same order and in another; a trigger appears. While a pass waits for a row: its key becomes one that is
+# still to come, it is deleted, or only its other columns change. All rows of a table have the same xmin, as after a load.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Migration;
+use Test::More;
+
+my $m = Migration->new('key_places', conf => "max_wal_size = '2GB'\nautovacuum = off");
+my $db = $m->new_database('places');
+my $new = 1000000;
+
+sub table
+{
+	my ($name) = @_;
+	$m->sql($db, <<"S");
+CREATE TABLE $name AS SELECT g::bigint AS id, (g * 7919) % 100003 AS r, g % 7 AS base, g % 7 AS n, repeat('x', 60) AS filler FROM generate_series(1, 20000) g ORDER BY g;
+ALTER TABLE $name ADD PRIMARY KEY (id);
+CREATE INDEX ${name}_r ON $name (r);
+VACUUM ANALYZE $name;
+S
+	return;
+}
+
+sub job { my ($what) = @_; return $m->sql($db, "SELECT $what FROM migration_ext.job ORDER BY job_id DESC LIMIT 1"); }
+
+# Starts a backfill and stops it in the middle of a window: after a pass it has to rest, for its WAL.
+sub stopped_in_a_window
+{
+	my ($name) = @_;
+	my $run = $m->sql($db, "SET migration_ext.batch_target = '50ms'; SELECT migration_backfill('$name', 'n = n + 1', NULL, '{\"max_wal_rate\": \"64kB\"}')");
+	$m->until_true('a window is open', sub { return job('window_part BETWEEN 1 AND 500 AND window_key[1]::bigint > coalesce(next_key[1]::bigint, 0) + 1000') eq 't' });
+	$m->sql($db, qq(DO \$\$ BEGIN PERFORM migration_tune($run, '{"throttle": "on"}'); END \$\$));
+	$m->until_sql($db, q{SELECT count(*) FROM migration_progress() WHERE throttled_by IS NOT NULL}, '1');
+	cmp_ok(job('window_part'), '>', 0, "$name: it is still open");
+	cmp_ok($m->sql($db, "SELECT count(*) FROM $name WHERE n = base AND id <= " . job('window_key[1]::bigint')), '>', 100, "$name: and rows of it are left to do");
+	return $run;
+}
+
+sub goes_on
+{
+	my ($name, $run) = @_;
+	$m->sql($db, qq(DO \$\$ BEGIN PERFORM migration_tune($run, '{"throttle": "off", "max_wal_rate": "off"}'); END \$\$));
+	is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', "$name: ends");
+	is($m->sql($db, "SELECT count(*) FROM $name WHERE id < $new AND n <> base + 1"), '0', "$name: each row once");
+	is($m->sql($db, "SELECT count(*) FROM $name WHERE id >= $new AND n <> base"), '0', "$name: later ones not at all");
+	return;
+}
+
+table('moved');
+my $run = stopped_in_a_window('moved');
+$m->sql($db, 'CREATE TABLE places AS SELECT ctid AS place, xmin::text AS version FROM moved WHERE id % 10 = 4');
+my $before = $m->sql($db, 'SELECT count(*) FROM moved');
+$m->sql($db, q{UPDATE moved SET filler = filler || 'y' WHERE id % 10 = 3; DELETE FROM moved WHERE id % 10 = 4});
+$m->sql($db, 'VACUUM moved');
+$m->sql($db, "INSERT INTO moved SELECT $new + g, g, g % 7, g % 7, repeat('z', 60) FROM generate_series(1, 2000) g");
+cmp_ok($m->sql($db, "SELECT count(*) FROM moved t JOIN places ON place = t.ctid AND version <> t.xmin::text WHERE id > $new"), '>', 500, 'moved: places of others are taken');
+goes_on('moved', $run);
+is($m->sql($db, 'SELECT count(*) FROM moved'), $before, 'moved: no row is gone');
+
+for my $case (['rewritten', 'VACUUM FULL rewritten'], ['sorted', 'CLUSTER sorted USING sorted_r'])
+{
+	my ($name, $command) = @$case;
+	table($name);
+	# So that rows do not stand where they stood, though their order is the same.
+	$m->sql($db, "DELETE FROM $name WHERE id % 10 = 4");
+	$run = stopped_in_a_window($name);
+	$m->sql($db, $command);
+	goes_on($name, $run);
+}
+
+table('triggered');
+$run = stopped_in_a_window('triggered');
+$m->sql($db, <<'S');
+CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.filler := 'seen'; RETURN NEW; END $$;
+CREATE TRIGGER noted BEFORE UPDATE ON triggered FOR EACH ROW EXECUTE FUNCTION noted();
+S
+my $done = $m->sql($db, 'SELECT count(*) FROM triggered WHERE n <> base');
+goes_on('triggered', $run);
+is($m->sql($db, q{SELECT count(*) FROM triggered WHERE filler <> 'seen'}), $done, 'triggered: the trigger is called for every row from then on');
+
+# ---- partitions: rows move to another one, a partition is rewritten, renamed, dropped ----
+$m->sql($db, <<'S');
+CREATE TABLE parts (id bigint, kind int NOT NULL, base int, n int, filler text, PRIMARY KEY (id, kind)) PARTITION BY LIST (kind);
+CREATE TABLE parts_0 PARTITION OF parts FOR VALUES IN (0);
+CREATE TABLE parts_1 (n int, filler text, kind int NOT NULL, id bigint NOT NULL, base int);
+ALTER TABLE parts ATTACH PARTITION parts_1 FOR VALUES IN (1);
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES IN (2);
+CREATE TABLE parts_3 PARTITION OF parts FOR VALUES IN (3);
+INSERT INTO parts SELECT g, g % 4, g % 7, g % 7, repeat('x', 60) FROM generate_series(1, 20000) g;
+VACUUM ANALYZE parts;
+S
+$run = stopped_in_a_window('parts');
+$m->sql($db, q{UPDATE parts SET filler = filler || 'y' WHERE id % 10 = 3; DELETE FROM parts WHERE id % 20 = 4});
+$m->sql($db, 'VACUUM FULL parts_1');
+$m->sql($db, 'ALTER TABLE parts_2 RENAME TO parts_two; CREATE TABLE parts_2 (LIKE parts_two)');
+$m->sql($db, 'INSERT INTO parts_2 SELECT * FROM parts_two');
+my $others = $m->sql($db, 'SELECT sum(n) FROM parts_2');
+$m->sql($db, 'DROP TABLE parts_3');
+$done = $m->sql($db, 'SELECT count(*) FROM parts');
+goes_on('parts', $run);
+is($m->sql($db, 'SELECT count(*) FROM parts'), $done, 'parts: no row is gone');
+is($m->sql($db, 'SELECT sum(n) FROM parts_2'), $others, 'parts: the table that has the name of a partition now is left alone');
+
+# ---- a row that a pass waits for ----
+for my $case (['rekeyed', 'SET id = id + 15000', 1], ['gone', undef, 0], ['touched', q{SET filler = 'touched'}, 1])
+{
+	my ($name, $change, $stays) = @$case;
+	table($name);
+	# One of the first rows, whose fraction puts it into the first pass.
+	my $id = $m->sql($db, "SELECT id FROM $name WHERE id BETWEEN 50 AND 200 ORDER BY (id * 1327217885) & 2147483647 LIMIT 1");
+	$m->sql($db, "DELETE FROM $name WHERE id = $id + 15000");
+	my $other = $m->session($db);
+	$other->run('BEGIN');
+	$other->run($change ? "UPDATE $name $change WHERE id = $id" : "DELETE FROM $name WHERE id = $id");
+	$run = $m->sql($db, "SET migration_ext.batch_target = '50ms'; SELECT migration_backfill('$name', 'n = n + 1', NULL)");
+	ok($m->until_sql($db, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type LIKE 'migration_ext%' AND wait_event = 'transactionid'}, 't'), "$name: a pass waits for the row");
+	$other->run('COMMIT');
+	$other->close;
+	is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', "$name: ends");
+	is($m->sql($db, "SELECT count(*) FROM $name WHERE n <> base + 1"), '0', "$name: each row once");
+	is($m->sql($db, "SELECT count(*) FROM $name"), 19998 + $stays, "$name: no row is gone that nobody deleted");
+}
+unlike(PostgreSQL::Test::Utils::slurp_file($m->node->logfile), qr/PANIC|TRAP|terminated by signal/, 'no process died');
+$m->node->stop;
+done_testing();
