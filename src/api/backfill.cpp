@@ -183,9 +183,10 @@ MIGRATION_FUNCTION(migration_backfill) {
   catalog::insert_run(run, standalone_steps(sql, settings, pg::get_setting("search_path"), role, plain));
   catalog::log_event({run.run_id, "", 0, "queued", role.name, -1, {}});
   const std::string when = start_when_due(run);
+  const auto due = not_due(run.run_id);
   const std::string owner = owner_note(PG_GETARG_OID(0), role);
   pg::report(NOTICE, "00000",
              fmt::format("run {} queued: {}{}{}", run.run_id, decision.reason, owner.empty() ? "" : "; ", owner), when,
-             fmt::format("SELECT migration_wait({});", run.run_id));
+             due ? due->hint : fmt::format("SELECT migration_wait({});", run.run_id));
   return pg::bigint_result(run.run_id);
 }

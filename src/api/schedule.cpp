@@ -11,14 +11,22 @@
 
 namespace migration {
 
+std::optional<Due> not_due(long long run_id) {
+  const auto wait = catalog::waits_for(run_id);
+  if (!wait) return std::nullopt;
+  const std::string hint = fmt::format("SELECT migration_wait({});", run_id);
+  if (wait->starts_with("run ")) return Due{fmt::format("It waits for {}.", *wait), hint};
+  if (pg::launcher_registered()) return Due{fmt::format("It is due at {}.", *wait), hint};
+  return Due{fmt::format("It is due at {} and does not start by itself: shared_preload_libraries does not have "
+                         "migration_ext.",
+                         *wait),
+             fmt::format("SELECT migration_resume({});", run_id)};
+}
+
 std::string start_when_due(const catalog::RunRecord& run) {
-  if (const auto wait = catalog::waits_for(run.run_id)) {
+  if (const auto due = not_due(run.run_id)) {
     if (const auto seconds = catalog::next_look_s(1)) pg::set_alarm_at_commit(*seconds);
-    if (wait->starts_with("run ")) return fmt::format("It waits for {}.", *wait);
-    return fmt::format("It is due at {}{}.", *wait,
-                       pg::launcher_registered() ? ""
-                                                 : " and does not start by itself: shared_preload_libraries does "
-                                                   "not have migration_ext");
+    return due->when;
   }
   const auto first = catalog::next_due_run();
   const bool busy = pg::run_lock_held_elsewhere();

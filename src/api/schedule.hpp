@@ -4,11 +4,19 @@
 // place: whatever queues a run must leave it with somebody who starts it, or say that nobody does.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "catalog/runs.hpp"
 
 namespace migration {
+
+/// When a run that waits for its time starts, as a sentence, and the statement to type next.
+struct Due {
+  std::string when, hint;
+};
+/// Nothing: this run does not wait for its time.
+std::optional<Due> not_due(long long run_id);
 
 /// For a run in state queued. When it starts, as a sentence for the user.
 std::string start_when_due(const catalog::RunRecord& run);

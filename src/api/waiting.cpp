@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "api/schedule.hpp"
 #include "catalog/runs.hpp"
 #include "pg/identity.hpp"
 #include "pg/lock.hpp"
@@ -144,6 +145,11 @@ catalog::RunRecord wait_until_over(pg::WaitingCall& wait, long long run_id, doub
       if (quiet >= 3) raise_ending(*seen.run, true);
     }
     if (deadline > 0 && monotonic_ms() > deadline) {
+      const auto due = look(wait, [&] { return not_due(run_id); });
+      if (due) {
+        throw MigrationError(sqlstate::query_canceled, fmt::format("run {} has not started", run_id),
+                             due->when + " The timeout of the wait has passed; the run is not affected.", due->hint);
+      }
       throw MigrationError(sqlstate::query_canceled, fmt::format("run {} is still going on", run_id),
                            "The timeout of the wait has passed; the run is not affected.",
                            fmt::format("SELECT migration_wait({});", run_id));
@@ -341,6 +347,9 @@ MIGRATION_FUNCTION(migration_wait) {
   }
   catalog::RunRecord over = *known;
   if (live(known->state)) {
+    if (const auto due = not_due(*run_id)) {
+      pg::report(NOTICE, "00000", fmt::format("run {} has not started", *run_id), due->when, due->hint);
+    }
     pg::WaitingCall wait(fcinfo->flinfo->fn_oid, "migration_wait", "SELECT * FROM migration_status();");
     over = wait_until_over(wait, *run_id, deadline, nullptr);
     wait.resume();

@@ -27,14 +27,16 @@ constexpr std::uint32_t fractions = (1U << 31) / backfill::key_parts;
 void KeyRanges::prepare() {
   const bool first = job_.record.next_key.empty();
   if (bound_ && first == first_ && generation_ == job_.generation) return;
+  if (generation_ != job_.generation) {
+    placed_.clear();
+    exact_.reset();
+  }
   generation_ = job_.generation;
   first_ = first;
   bound_ = std::make_unique<pg::Prepared>(backfill::key_bound(job_.target, job_.key, first));
   change_ = std::make_unique<pg::Prepared>(backfill::key_batch(job_.target, job_.key, first));
   of_part_.reset();
   places_.reset();
-  exact_.reset();
-  placed_.clear();
 }
 
 pg::Prepared& KeyRanges::change_of_part() {
@@ -93,7 +95,6 @@ bool KeyRanges::batch() {
 
 bool KeyRanges::is_noted() {
   const catalog::JobRecord& job = job_.record;
-  prepare();
   std::vector<unsigned> files;
   for (const unsigned table : noted_.rows.tables) files.push_back(catalog::leaf_file(table));
   return noted_.generation == generation_ && noted_.low == job.next_key && noted_.high == job.window_key &&
@@ -138,6 +139,7 @@ bool KeyRanges::are_plain() {
 bool KeyRanges::goes_by_place() {
   if (job_.target.deletes || !job_.target.into.empty() || !job_.target.from.empty()) return false;
   if (not_plain_ == pg::catalog_changes()) return false;
+  prepare();
   // First the locks, which come with the plans: then no trigger, no other name and no other file can come in between.
   for (int tries = 0; tries < 5; ++tries) {
     const std::uint64_t before = pg::catalog_changes();

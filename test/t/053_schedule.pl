@@ -185,6 +185,13 @@ is($n->sql($db, 'SELECT migration_resume()'), 'resuming', 'migration_resume() st
 ok($n->until_sql($db, "SELECT state FROM migration_runs() WHERE run_id = $run", 'succeeded', 60), 'and the run that ends starts the next one');
 is($n->sql($db, "SELECT string_agg(run_id::text, ',' ORDER BY started_at) FROM migration_runs()"), "$second,$run", 'in their order');
 is($n->sql($db, 'SELECT migration_resume()'), 'nothing to resume', 'then nothing is due');
+# Whoever waits for a run whose time has not come is told so.
+my $far = $n->attempt($db, q(SELECT migration_backfill('t3', 'a = 1', 'a IS NULL', '{"start_at": "2040-01-01 UTC"}')));
+like($far->{err}, qr/It is due at 2040-01-01 \S+ and does not start by itself.*HINT: *SELECT migration_resume\($far->{out}\);/s, 'queued: what to call when it is due');
+my $waited = $n->attempt($db, "SELECT migration_wait($far->{out}, interval '0.2 seconds')");
+is("$waited->{state} $waited->{message}", "57014 run $far->{out} has not started", 'a wait for it ends at its timeout');
+like($waited->{err}, qr/NOTICE:.*run $far->{out} has not started.*It is due at 2040.*ERROR/s, 'and says at once what it waits for');
+$n->sql($db, 'SELECT migration_cancel()');
 
 SKIP:
 {
