@@ -77,10 +77,14 @@ def worker_over_rows(table, cursor):
     session.run("VACUUM ANALYZE work")
     fill = "c = n" if cursor == "blocks" else "n = n + 1"
     where = "c IS NULL" if cursor == "blocks" else "true"
-    run = session.run("SELECT migration_backfill('work', %s, %s)", (fill, where))[0][0]
+    # Windows of one size: of keys, what is noted of a window is most of the memory, and windows follow the machine's pace.
+    options = "{}" if cursor == "blocks" else '{"window_blocks": 256}'
+    run = session.run("SELECT migration_backfill('work', %s, %s, %s)", (fill, where, options))[0][0]
     started, samples, pids = time.perf_counter(), [], set()
     while True:
-        seen = session.run("SELECT pid, rows_done FROM migration_progress() WHERE pid IS NOT NULL")
+        # VACUUM's own memory is what maintenance_work_mem allows.
+        seen = session.run("SELECT pid, p.rows_done FROM migration_progress() p JOIN pg_stat_activity a USING (pid) "
+                           "WHERE a.query NOT LIKE '%%: vacuum'", ())
         if not seen and session.run("SELECT state FROM migration_runs() WHERE run_id = %s", (run,))[0][0] not in ("queued", "running"):
             break
         for pid, done in seen:
