@@ -92,6 +92,7 @@ in_code '\bPG_VERSION_NUM\b' '^src/pg/' | rule 'PG_VERSION_NUM only in src/pg'
 in_code '\b(sigsetjmp|PG_exception_stack|PG_TRY|PG_CATCH)\b' '^src/pg/guard\.[a-z]+$' | rule 'sigsetjmp only in src/pg/guard'
 in_code '\bstd::(thread|jthread|mutex|async)\b' | rule 'no threads in a backend'
 in_code '#\s*include\s*<fmt/(printf|os)\.h>|<iostream>' | rule 'no fmt/printf, fmt/os or iostream'
+in_code '\bfmt::format(_to)?\s*\(|#\s*include\s*<fmt/format\.h>' '^src/statement/formatted\.' | rule 'fmt is compiled once, by statement/formatted'
 
 # 4. Errors that a user can cause say what to type. Exempt: bugs, damage and shutdowns; in the files of the executor, which
 # gives every failure of a step the hint to resume. (That the hints parse is a test of its own: sql/z_hints.sql.)

@@ -1,12 +1,11 @@
 // Helpers for arguments; see arguments.hpp.
 #include "api/arguments.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
 
 #include "pg/parse.hpp"
+#include "statement/formatted.hpp"
 
 extern "C" {
 #include "common/pg_prng.h"
@@ -58,7 +57,7 @@ bool is_word(std::string_view text, std::string_view word) {
 }
 
 std::string new_revision_id(const std::vector<std::string>&) {
-  return fmt::format("{:012x}", pg_prng_uint64(&pg_global_prng_state) & 0xffffffffffffULL);
+  return formatted("{:012x}", pg_prng_uint64(&pg_global_prng_state) & 0xffffffffffffULL);
 }
 
 namespace {
@@ -86,8 +85,8 @@ std::string export_text(const catalog::StoredRevision& r) {
   if (r.downgrade_kind == "given") downgrade = dollar_quoted(*r.downgrade, "down");
   if (r.downgrade_kind == "irreversible") downgrade = "'irreversible'";
   std::string call =
-      fmt::format("SELECT migration_register({}, {}, {}, {}, {}", pg::quote_literal(r.node.id),
-                  pg::quote_literal(r.node.message), name_list(r.node.down), dollar_quoted(r.upgrade, "up"), downgrade);
+      formatted("SELECT migration_register({}, {}, {}, {}, {}", pg::quote_literal(r.node.id),
+                pg::quote_literal(r.node.message), name_list(r.node.down), dollar_quoted(r.upgrade, "up"), downgrade);
   if (!r.node.labels.empty()) call += ",\n  branch_label => " + name_list(r.node.labels);
   if (!r.node.depends_on.empty()) call += ",\n  depends_on => " + name_list(r.node.depends_on);
   if (r.options != "{}") call += ",\n  options => " + pg::quote_literal(r.options) + "::jsonb";

@@ -4,8 +4,6 @@
 // backfill with the steps that its options ask for. Why so much is checked here: the work is done by another process,
 // later, and an error that a user could have had at once would wait in a log. Invariants: nothing of the user's text
 // runs here; the run starts when this transaction commits, when its time has come. Locks: those of looking.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 #include <optional>
@@ -26,6 +24,7 @@
 #include "pg/json.hpp"
 #include "pg/parse.hpp"
 #include "pg/settings.hpp"
+#include "statement/formatted.hpp"
 #include "worker/backfill_options.hpp"
 #include "worker/owner_rights.hpp"
 #include "worker/pace.hpp"
@@ -38,9 +37,9 @@ namespace {
 
 std::string call_text(const std::string& relation, const std::string& assignments,
                       const std::optional<std::string>& condition, const std::string& options) {
-  return fmt::format("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
-                     assignments.empty() ? "NULL" : literal(assignments), condition ? literal(*condition) : "NULL",
-                     literal(options));
+  return formatted("SELECT migration_backfill({}, {}, {}, {})", literal(relation),
+                   assignments.empty() ? "NULL" : literal(assignments), condition ? literal(*condition) : "NULL",
+                   literal(options));
 }
 
 /// Options with which a backfill is more than an UPDATE or DELETE of one table.
@@ -114,28 +113,28 @@ MIGRATION_FUNCTION(migration_backfill) {
     throw MigrationError(sqlstate::undefined_table, "the table of the backfill does not exist", {},
                          "SELECT relname FROM pg_class WHERE relkind = 'r';");
   }
-  const std::string form = fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", literal(relation));
+  const std::string form = formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", literal(relation));
   const std::string assignments = pg::text_argument(fcinfo, 1).value_or("");
   const auto condition = pg::text_argument(fcinfo, 2);
   const std::string example =
-      fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(relation));
+      formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(relation));
   const std::string options = options_argument(fcinfo, example);
   const Statement asked = parse_call(relation, assignments, condition, options, form);
   const RowChange& change = *asked.change;
   const RelationFacts facts = catalog::relation_facts(relation);
   if (facts.kind != 'r' && facts.kind != 'p') {
-    throw MigrationError("42809", fmt::format("{} is not a table", relation),
+    throw MigrationError("42809", formatted("{} is not a table", relation),
                          "A backfill changes rows where they are stored.",
                          "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p');");
   }
   if (relation.starts_with("pg_temp_")) {
-    throw MigrationError(sqlstate::feature_not_supported, fmt::format("{} is a temporary table", relation),
+    throw MigrationError(sqlstate::feature_not_supported, formatted("{} is a temporary table", relation),
                          "A backfill is run by a background worker, which cannot see it.",
                          "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relpersistence <> 't';");
   }
   if (relation.starts_with("pg_catalog.") || relation.starts_with("pg_toast.") ||
       relation.starts_with("migration_ext.")) {
-    throw MigrationError(sqlstate::feature_not_supported, fmt::format("{} is a table of the system", relation),
+    throw MigrationError(sqlstate::feature_not_supported, formatted("{} is a table of the system", relation),
                          "Neither the server's catalogs nor the ledger can be changed in batches.",
                          "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384;");
   }
@@ -161,10 +160,10 @@ MIGRATION_FUNCTION(migration_backfill) {
   if (!change.copy) require_meaning(backfill::target_of(change, relation, "", {}), form);
   const OtherTable other = catalog::other_table(change);
   if (change.copy) {
-    catalog::copy_target(change, fmt::format("SELECT migration_backfill({}, NULL, NULL, {});", literal(relation),
-                                             literal(fmt::format("{{\"action\": \"copy\", \"into\": {}, \"columns\": "
-                                                                 "[\"id\"]}}",
-                                                                 backfill::quote(change.copy->into)))));
+    catalog::copy_target(change, formatted("SELECT migration_backfill({}, NULL, NULL, {});", literal(relation),
+                                           literal(formatted("{{\"action\": \"copy\", \"into\": {}, \"columns\": "
+                                                             "[\"id\"]}}",
+                                                             backfill::quote(change.copy->into)))));
   }
   const CursorDecision decision = choose_cursor(change, facts, settings.cursor, other);
   if (!change.from.empty() && !finds_one(change, other)) refuse_lookup(change, other, example);
@@ -178,15 +177,15 @@ MIGRATION_FUNCTION(migration_backfill) {
   // With options it is kept as a script would have it, the options as they were understood here.
   if (options != "{}")
     sql = call_text(relation, assignments, condition, to_json(settings, catalog::json_entries(options)));
-  const std::string plain = fmt::format(
-      "SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');", literal(relation));
+  const std::string plain =
+      formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');", literal(relation));
   catalog::insert_run(run, standalone_steps(sql, settings, pg::get_setting("search_path"), role, plain));
   catalog::log_event({run.run_id, "", 0, "queued", role.name, -1, {}});
   const std::string when = start_when_due(run);
   const auto due = not_due(run.run_id);
   const std::string owner = owner_note(PG_GETARG_OID(0), role);
   pg::report(NOTICE, "00000",
-             fmt::format("run {} queued: {}{}{}", run.run_id, decision.reason, owner.empty() ? "" : "; ", owner), when,
-             due ? due->hint : fmt::format("SELECT migration_wait({});", run.run_id));
+             formatted("run {} queued: {}{}{}", run.run_id, decision.reason, owner.empty() ? "" : "; ", owner), when,
+             due ? due->hint : formatted("SELECT migration_wait({});", run.run_id));
   return pg::bigint_result(run.run_id);
 }

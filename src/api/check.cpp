@@ -4,8 +4,6 @@
 // invalid indexes, left-over fill triggers, unfinished runs. Severity 'error' is what would stop or break an upgrade,
 // 'warning' what deserves a look. Why one function: one line in CI (`SELECT migration_check(raise => true)`) and
 // nothing to parse. Invariant: reads only.
-#include <fmt/format.h>
-
 #include "catalog/facts.hpp"
 #include "catalog/fill_facts.hpp"
 #include "catalog/leftovers.hpp"
@@ -13,6 +11,7 @@
 #include "catalog/runs.hpp"
 #include "pg/function.hpp"
 #include "revision/target.hpp"
+#include "statement/formatted.hpp"
 #include "worker/planning.hpp"
 
 namespace migration {
@@ -34,52 +33,51 @@ std::vector<Finding> findings() {
   for (const MissingReference& m : graph.missing()) {
     out.push_back(
         {"missing_parent", "error", graph.id(m.revision),
-         fmt::format("revision \"{}\" refers to \"{}\", which is not registered", graph.id(m.revision), m.missing),
-         fmt::format("SELECT migration_export({});  -- then register what it refers to",
-                     literal(graph.id(m.revision)))});
+         formatted("revision \"{}\" refers to \"{}\", which is not registered", graph.id(m.revision), m.missing),
+         formatted("SELECT migration_export({});  -- then register what it refers to", literal(graph.id(m.revision)))});
   }
   if (graph.heads().size() > 1) {
     std::string names;
     for (std::size_t i : graph.heads()) names += (names.empty() ? "" : ", ") + graph.id(i);
-    out.push_back({"several_heads", "error", names, fmt::format("{} heads", graph.heads().size()),
+    out.push_back({"several_heads", "error", names, formatted("{} heads", graph.heads().size()),
                    "SELECT migration_merge('merge heads');"});
   }
   for (const std::string& id : applied.unknown()) {
-    out.push_back({"unknown_revision", "error", id, fmt::format("revision \"{}\" is applied but not registered", id),
+    out.push_back({"unknown_revision", "error", id, formatted("revision \"{}\" is applied but not registered", id),
                    "SELECT * FROM migration_history();"});
   }
   int pending = 0;
   for (std::size_t i = 0; i < graph.size(); ++i) pending += applied.contains(i) ? 0 : 1;
   if (pending > 0) {
     out.push_back(
-        {"pending", "error", "", fmt::format("{} revision{} not applied", pending, pending == 1 ? " is" : "s are"),
+        {"pending", "error", "", formatted("{} revision{} not applied", pending, pending == 1 ? " is" : "s are"),
          graph.heads().size() > 1 ? "SELECT migration_upgrade('heads');" : "SELECT migration_upgrade('head');"});
   }
   for (const std::string& id : catalog::revisions_without_downgrade()) {
-    out.push_back({"no_downgrade", "warning", id, fmt::format("revision \"{}\" has no downgrade", id),
-                   fmt::format("SELECT migration_export({});  -- add one, or declare it 'irreversible'", literal(id))});
+    out.push_back({"no_downgrade", "warning", id, formatted("revision \"{}\" has no downgrade", id),
+                   formatted("SELECT migration_export({});  -- add one, or declare it 'irreversible'", literal(id))});
   }
   for (const std::string& id : catalog::edited_revisions()) {
-    out.push_back({"edited", "error", id, fmt::format("revision \"{}\" is not what was applied", id),
-                   fmt::format("SELECT * FROM migration_show({});", literal(id))});
+    out.push_back({"edited", "error", id, formatted("revision \"{}\" is not what was applied", id),
+                   formatted("SELECT * FROM migration_show({});", literal(id))});
   }
   for (const catalog::InvalidIndex& index : catalog::invalid_indexes()) {
     out.push_back({"invalid_index", "error", index.name,
-                   fmt::format("index {} on {} is invalid", index.name, index.table),
-                   fmt::format("DROP INDEX CONCURRENTLY {};", index.name)});
+                   formatted("index {} on {} is invalid", index.name, index.table),
+                   formatted("DROP INDEX CONCURRENTLY {};", index.name)});
   }
   for (const catalog::FillLeftover& left : catalog::fill_leftovers()) {
     const bool trigger = !left.function.empty();
     out.push_back({"fill_trigger", "warning", left.name,
-                   fmt::format("{} {} on {} was left behind by a backfill", trigger ? "fill trigger" : "constraint",
-                               left.name, left.table),
+                   formatted("{} {} on {} was left behind by a backfill", trigger ? "fill trigger" : "constraint",
+                             left.name, left.table),
                    trigger
-                       ? fmt::format("DROP TRIGGER {} ON {}; DROP FUNCTION {}();", left.name, left.table, left.function)
-                       : fmt::format("ALTER TABLE {} DROP CONSTRAINT {};", left.table, left.name)});
+                       ? formatted("DROP TRIGGER {} ON {}; DROP FUNCTION {}();", left.name, left.table, left.function)
+                       : formatted("ALTER TABLE {} DROP CONSTRAINT {};", left.table, left.name)});
   }
   for (const catalog::HalfDone& half : catalog::half_done_revisions()) {
     out.push_back({"half_done", "error", half.revision,
-                   fmt::format("run {} stopped in the middle of revision \"{}\"", half.run_id, half.revision),
+                   formatted("run {} stopped in the middle of revision \"{}\"", half.run_id, half.revision),
                    catalog::completion_of(half)});
   }
   return out;
@@ -107,7 +105,7 @@ MIGRATION_FUNCTION(migration_check) {
     }
     if (errors > 0) {
       throw MigrationError(sqlstate::check_failed,
-                           fmt::format("migration check found {} error{}", errors, errors == 1 ? "" : "s"), detail,
+                           formatted("migration check found {} error{}", errors, errors == 1 ? "" : "s"), detail,
                            first->hint);
     }
   }

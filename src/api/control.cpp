@@ -3,8 +3,6 @@
 // What: users say what they want of a run (the desired state); only its owner, or anybody when it has none, changes
 // what it is. Why apart: a run whose worker has died can still be cancelled, and nothing hangs in 'pausing'. Invariant:
 // a wish takes effect when this transaction commits.
-#include <fmt/format.h>
-
 #include <optional>
 
 #include "api/arguments.hpp"
@@ -19,6 +17,7 @@
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/signal.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -31,7 +30,7 @@ catalog::RunRecord the_run(std::optional<long long> given, const char* function)
   const auto run = given ? catalog::load_run(*given) : catalog::latest_unfinished_run();
   if (!run) {
     throw MigrationError(sqlstate::undefined_object,
-                         given ? fmt::format("run {} does not exist", *given) : "there is no unfinished run", {},
+                         given ? formatted("run {} does not exist", *given) : "there is no unfinished run", {},
                          "SELECT * FROM migration_runs();");
   }
   const pg::Role me = pg::current_role();
@@ -39,15 +38,15 @@ catalog::RunRecord the_run(std::optional<long long> given, const char* function)
       !(pg::role_oid(run->role_name) != 0 && pg::can_become(me.oid, pg::role_oid(run->role_name))) &&
       !pg::owns_ledger(me.oid)) {
     throw MigrationError(sqlstate::insufficient_privilege,
-                         fmt::format("run {} belongs to role \"{}\"", run->run_id, run->role_name),
-                         fmt::format("Role \"{}\" is not a member of it.", me.name), "SELECT * FROM migration_runs();");
+                         formatted("run {} belongs to role \"{}\"", run->run_id, run->role_name),
+                         formatted("Role \"{}\" is not a member of it.", me.name), "SELECT * FROM migration_runs();");
   }
   return *run;
 }
 
 void refuse_ended(const catalog::RunRecord& run, const char* verb) {
   throw MigrationError(sqlstate::not_in_prerequisite_state,
-                       fmt::format("run {} cannot be {}: it is {}", run.run_id, verb, run.state), {},
+                       formatted("run {} cannot be {}: it is {}", run.run_id, verb, run.state), {},
                        "SELECT * FROM migration_runs();");
 }
 
@@ -89,7 +88,7 @@ MIGRATION_FUNCTION(migration_pause) {
   }
   catalog::set_run_state(
       run.run_id, "paused",
-      {"", fmt::format("paused by \"{}\"", me), "", fmt::format("SELECT migration_resume({});", run.run_id)}, false);
+      {"", formatted("paused by \"{}\"", me), "", formatted("SELECT migration_resume({});", run.run_id)}, false);
   catalog::log_event({run.run_id, "", 0, "paused", me, -1, {}});
   return pg::text_result(fcinfo, "paused");
 }
@@ -108,7 +107,7 @@ MIGRATION_FUNCTION(migration_cancel) {
     return pg::text_result(fcinfo, "cancelling");
   }
   catalog::set_run_state(run.run_id, "cancelled",
-                         {"57014", fmt::format("cancelled by \"{}\"", me), "", "SELECT * FROM migration_status();"},
+                         {"57014", formatted("cancelled by \"{}\"", me), "", "SELECT * FROM migration_status();"},
                          true);
   catalog::log_event({run.run_id, "", 0, "cancelled", me, -1, {}});
   return pg::text_result(fcinfo, "cancelled");
@@ -135,9 +134,9 @@ MIGRATION_FUNCTION(migration_resume) {
       run.system_identifier != std::to_string(pg::system_identifier()) || run.database_oid != pg::database_oid();
   if (foreign && PG_ARGISNULL(0)) {
     throw MigrationError(
-        sqlstate::foreign_origin, fmt::format("run {} was started in another cluster or database", run.run_id),
+        sqlstate::foreign_origin, formatted("run {} was started in another cluster or database", run.run_id),
         "This database is a copy. What the run has done there may not be what it did here.",
-        fmt::format("SELECT migration_resume({});  -- or: SELECT migration_cancel({});", run.run_id, run.run_id));
+        formatted("SELECT migration_resume({});  -- or: SELECT migration_cancel({});", run.run_id, run.run_id));
   }
   if (is_owned(run)) {
     catalog::set_desired(run.run_id, "run", me.name);
@@ -148,8 +147,8 @@ MIGRATION_FUNCTION(migration_resume) {
   }
   if (pg::role_oid(run.role_name) == 0) {
     throw MigrationError(sqlstate::undefined_object,
-                         fmt::format("role \"{}\" of run {} does not exist", run.role_name, run.run_id), {},
-                         fmt::format("SELECT migration_cancel({});", run.run_id));
+                         formatted("role \"{}\" of run {} does not exist", run.role_name, run.run_id), {},
+                         formatted("SELECT migration_cancel({});", run.run_id));
   }
   if (foreign || pg::role_oid(run.role_name) != run.role_oid) catalog::adopt_run(run.run_id, me.name, me.oid);
   catalog::set_desired(run.run_id, "run", me.name);

@@ -2,7 +2,6 @@
 //
 // What: read-only views of graph and applied set. Invariant: script text comes out of migration_show only, which is
 // granted with the reader level.
-#include <fmt/format.h>
 
 #include <unordered_map>
 

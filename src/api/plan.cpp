@@ -4,8 +4,6 @@
 // end, ledger rows included. Why both from the same plan: what is reviewed is what runs. Invariant: nothing is written,
 // so both also work on a standby and for a role that may only read. Direction: a target that is applied already is
 // planned as a downgrade to it.
-#include <fmt/format.h>
-
 #include <cctype>
 #include <map>
 #include <optional>
@@ -22,6 +20,7 @@
 #include "pg/parse.hpp"
 #include "pg/settings.hpp"
 #include "revision/target.hpp"
+#include "statement/formatted.hpp"
 #include "worker/owner_rights.hpp"
 #include "worker/planning.hpp"
 
@@ -114,8 +113,8 @@ std::string one_line(const std::string& text) {
 }
 
 std::string ledger_line(bool up, const PlannedRevision& r) {
-  if (!up) return fmt::format("DELETE FROM migration_ext.applied WHERE revision = {};\n", literal(r.stored.node.id));
-  return fmt::format(
+  if (!up) return formatted("DELETE FROM migration_ext.applied WHERE revision = {};\n", literal(r.stored.node.id));
+  return formatted(
       "INSERT INTO migration_ext.applied (revision, fingerprint, applied_at, applied_by, stamped) VALUES ({}, {}, "
       "clock_timestamp(), current_user, false);\n",
       literal(r.stored.node.id), literal(r.stored.fingerprint));
@@ -150,8 +149,8 @@ std::string script_of(const PlannedRun& run) {
     }
     if (path != r.stored.script_path) {
       path = r.stored.script_path;
-      out += fmt::format("SELECT pg_catalog.set_config('search_path', {}, false);\n",
-                         literal(path.empty() ? "pg_catalog" : path));
+      out += formatted("SELECT pg_catalog.set_config('search_path', {}, false);\n",
+                       literal(path.empty() ? "pg_catalog" : path));
     }
     const bool enum_value =
         !step.statements.empty() && step.statements[0].statement.kind == StatementKind::enum_add_value;

@@ -1,8 +1,6 @@
 // Asking the table; see projection.hpp.
 #include "api/projection.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "backfill/passes.hpp"
@@ -14,6 +12,7 @@
 #include "catalog/other_table.hpp"
 #include "catalog/tuning.hpp"
 #include "pg/heap_pages.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -31,16 +30,16 @@ std::string size_of_copy(const RowChange& change) {
   long long blocks = 0;
   for (const catalog::Leaf& leaf : catalog::leaves_of(source)) blocks += leaf.blocks;
   if (blocks < short_table_blocks) return {};
-  return fmt::format("table {} grows by up to about {}, and its indexes by one entry for each row", change.copy->into,
-                     backfill::about_bytes(static_cast<double>(blocks * block_bytes)));
+  return formatted("table {} grows by up to about {}, and its indexes by one entry for each row", change.copy->into,
+                   backfill::about_bytes(static_cast<double>(blocks * block_bytes)));
 }
 
 backfill::Settings settings_of(const Statement& s) {
   backfill::Settings settings;
   if (!s.backfill || !s.backfill->options) return settings;
   backfill::apply(settings, settings, catalog::json_entries(*s.backfill->options), backfill::Use::create,
-                  fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');",
-                              backfill::literal(s.backfill->relation)));
+                  formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');",
+                            backfill::literal(s.backfill->relation)));
   return settings;
 }
 

@@ -4,14 +4,13 @@
 // caller's transaction: they are few, and whoever mended them wants to see at once what is left. Invariants: the change
 // runs as the caller, who must be the role of the run; a row leaves the list in the transaction that changed it, so a
 // change that must happen once happens once. Locks: rows, under lock_timeout.
-#include <fmt/format.h>
-
+#include "catalog/quarantine.hpp"
 #include "api/control.hpp"
 #include "catalog/jobs.hpp"
-#include "catalog/quarantine.hpp"
 #include "pg/function.hpp"
 #include "pg/identity.hpp"
 #include "pg/parse.hpp"
+#include "statement/formatted.hpp"
 #include "worker/quarantine_retry.hpp"
 
 using namespace migration;
@@ -34,14 +33,14 @@ MIGRATION_FUNCTION(migration_retry_quarantine) {
   const auto job = catalog::load_job(*job_id);
   const auto run = job ? catalog::load_run(job->run_id) : std::nullopt;
   if (!run) {
-    throw MigrationError(sqlstate::undefined_object, fmt::format("there is no backfill job {}", *job_id), {},
+    throw MigrationError(sqlstate::undefined_object, formatted("there is no backfill job {}", *job_id), {},
                          "SELECT DISTINCT job FROM migration_quarantine();");
   }
   const pg::Role me = pg::current_role();
   if (me.name != run->role_name) {
     throw MigrationError(
-        sqlstate::insufficient_privilege, fmt::format("job {} belongs to role \"{}\"", *job_id, run->role_name),
-        "Its statement runs as that role only.", fmt::format("SET ROLE {};", pg::quote_identifier(run->role_name)));
+        sqlstate::insufficient_privilege, formatted("job {} belongs to role \"{}\"", *job_id, run->role_name),
+        "Its statement runs as that role only.", formatted("SET ROLE {};", pg::quote_identifier(run->role_name)));
   }
   return pg::bigint_result(retry_quarantine(*run, *job));
 }

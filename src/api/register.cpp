@@ -4,8 +4,6 @@
 // parser. Registering is idempotent and free of order: the same text again is 'unchanged', other text is 'updated'
 // while the revision is not applied and MX002 afterwards; a parent that is not there yet is a NOTICE now and an error
 // at plan time. Invariant: nothing is written before everything has been checked.
-#include <fmt/format.h>
-
 #include "api/arguments.hpp"
 #include "catalog/revisions.hpp"
 #include "pg/function.hpp"
@@ -13,6 +11,7 @@
 #include "pg/parse.hpp"
 #include "pg/settings.hpp"
 #include "plan/inverse.hpp"
+#include "statement/formatted.hpp"
 #include "worker/backfill_options.hpp"
 #include "worker/planning.hpp"
 
@@ -31,14 +30,14 @@ std::string first_line(const std::string& text) {
 
 /// What a call of migration_register looks like, for hints; `more` follows the scripts.
 std::string register_form(const char* more, const char* remark) {
-  return fmt::format("SELECT migration_register('my_revision', 'message', NULL, $$CREATE TABLE t (id int)$${});{}",
-                     more, remark);
+  return formatted("SELECT migration_register('my_revision', 'message', NULL, $$CREATE TABLE t (id int)$${});{}", more,
+                   remark);
 }
 
 void require_size(const std::string& text, std::size_t limit, const char* what) {
   if (text.size() <= limit) return;
-  throw MigrationError(sqlstate::program_limit, fmt::format("{} is too long", what),
-                       fmt::format("It has {} bytes; the limit is {}.", text.size(), limit),
+  throw MigrationError(sqlstate::program_limit, formatted("{} is too long", what),
+                       formatted("It has {} bytes; the limit is {}.", text.size(), limit),
                        register_form("", "  -- split a long script into several revisions"));
 }
 
@@ -54,11 +53,11 @@ void require_known_options(const std::string& options) {
     if (key == "source" || (key == "online" && type == "boolean")) continue;
     if (key != "online") {
       throw MigrationError(sqlstate::invalid_parameter,
-                           fmt::format("unknown option \"{}\" of migration_register", key.substr(0, 200)),
+                           formatted("unknown option \"{}\" of migration_register", key.substr(0, 200)),
                            "Options are \"online\" (true or false) and \"source\" (anything you want to keep).", form);
     }
     throw MigrationError(sqlstate::invalid_parameter, "option \"online\" must be true or false",
-                         fmt::format("Given is {}, of type {}.", *row[2], type), form);
+                         formatted("Given is {}, of type {}.", *row[2], type), form);
   }
 }
 
@@ -88,14 +87,14 @@ bool same_text(const catalog::StoredRevision& a, const catalog::StoredRevision& 
 
 std::string in_words(const pg::Difference& d, const char* script, const char* had) {
   if (d.given.empty()) {
-    return fmt::format("Statement {} of the {} script was removed: {} \"{}\".", d.number, script, had,
-                       first_line(d.stored));
+    return formatted("Statement {} of the {} script was removed: {} \"{}\".", d.number, script, had,
+                     first_line(d.stored));
   }
   if (d.stored.empty()) {
-    return fmt::format("Statement {} of the {} script was added: \"{}\".", d.number, script, first_line(d.given));
+    return formatted("Statement {} of the {} script was added: \"{}\".", d.number, script, first_line(d.given));
   }
-  return fmt::format("Statement {} of the {} script differs: {} \"{}\", given is \"{}\".", d.number, script, had,
-                     first_line(d.stored), first_line(d.given));
+  return formatted("Statement {} of the {} script differs: {} \"{}\", given is \"{}\".", d.number, script, had,
+                   first_line(d.stored), first_line(d.given));
 }
 
 void refuse_edit(const catalog::StoredRevision& old, const catalog::StoredRevision& now) {
@@ -113,9 +112,9 @@ void refuse_edit(const catalog::StoredRevision& old, const catalog::StoredRevisi
     detail = down.number > 0 ? in_words(down, "downgrade", "stored is") : "Its downgrade differs.";
   }
   throw MigrationError(sqlstate::edited_after_apply,
-                       fmt::format("revision \"{}\" was changed after it was applied", now.node.id), detail,
-                       fmt::format("SELECT migration_downgrade({});  -- or register the change as a new revision",
-                                   literal(now.node.down.empty() ? "base" : now.node.down[0])));
+                       formatted("revision \"{}\" was changed after it was applied", now.node.id), detail,
+                       formatted("SELECT migration_downgrade({});  -- or register the change as a new revision",
+                                 literal(now.node.down.empty() ? "base" : now.node.down[0])));
 }
 
 /// The graph with this revision in it: cycles and label clashes show here.
@@ -136,9 +135,8 @@ void check_graph(const catalog::StoredRevision& r) {
   const RevisionGraph with(std::move(nodes));
   for (const MissingReference& missing : with.missing()) {
     if (with.id(missing.revision) != r.node.id) continue;
-    pg::report(
-        NOTICE, sqlstate::undefined_object,
-        fmt::format("revision \"{}\" refers to \"{}\", which is not registered yet", r.node.id, missing.missing));
+    pg::report(NOTICE, sqlstate::undefined_object,
+               formatted("revision \"{}\" refers to \"{}\", which is not registered yet", r.node.id, missing.missing));
   }
 }
 
@@ -209,13 +207,13 @@ MIGRATION_FUNCTION(migration_register) {
   require_known_options(r.options);
 
   std::string remark, remark_detail;
-  const auto statements = pg::parse_script(r.upgrade, fmt::format("upgrade script of revision \"{}\"", r.node.id));
+  const auto statements = pg::parse_script(r.upgrade, formatted("upgrade script of revision \"{}\"", r.node.id));
   check_options(statements);
   if (downgrade && is_word(*downgrade, "irreversible")) {
     r.downgrade_kind = "irreversible";
   } else if (downgrade) {
     require_size(*downgrade, max_script, "the downgrade script");
-    check_options(pg::parse_script(*downgrade, fmt::format("downgrade script of revision \"{}\"", r.node.id)));
+    check_options(pg::parse_script(*downgrade, formatted("downgrade script of revision \"{}\"", r.node.id)));
     r.downgrade_kind = "given";
     r.downgrade = *downgrade;
   } else {
@@ -223,13 +221,13 @@ MIGRATION_FUNCTION(migration_register) {
     r.downgrade_kind = derived.script ? "derived" : "none";
     r.downgrade = derived.script;
     if (derived.script) {
-      pg::parse_script(*derived.script, fmt::format("derived downgrade of revision \"{}\"", r.node.id));
+      pg::parse_script(*derived.script, formatted("derived downgrade of revision \"{}\"", r.node.id));
       if (!derived.script->empty()) {
-        remark = fmt::format("downgrade of revision \"{}\" derived from its statements", r.node.id);
+        remark = formatted("downgrade of revision \"{}\" derived from its statements", r.node.id);
         remark_detail = *derived.script;
       }
     } else {
-      remark = fmt::format("revision \"{}\" has no downgrade", r.node.id);
+      remark = formatted("revision \"{}\" has no downgrade", r.node.id);
       for (const std::string& reason : derived.why_not) remark_detail += (remark_detail.empty() ? "" : "; ") + reason;
     }
   }
@@ -252,9 +250,9 @@ MIGRATION_FUNCTION(migration_unregister) {
   catalog::lock_revisions();
   if (!catalog::load_revision(id)) return pg::bool_result(false);
   if (catalog::load_applied_row(id)) {
-    throw MigrationError(sqlstate::not_in_prerequisite_state, fmt::format("revision \"{}\" is applied", id),
+    throw MigrationError(sqlstate::not_in_prerequisite_state, formatted("revision \"{}\" is applied", id),
                          "Only revisions that are not applied can be forgotten.",
-                         fmt::format("SELECT migration_downgrade({});", literal(id + "-1")));
+                         formatted("SELECT migration_downgrade({});", literal(id + "-1")));
   }
   const RevisionGraph graph = catalog::load_graph();
   std::string users;
@@ -267,9 +265,9 @@ MIGRATION_FUNCTION(migration_unregister) {
     }
   }
   if (!users.empty()) {
-    throw MigrationError(sqlstate::not_in_prerequisite_state, fmt::format("other revisions build on \"{}\"", id),
+    throw MigrationError(sqlstate::not_in_prerequisite_state, formatted("other revisions build on \"{}\"", id),
                          "They are: " + users + ".",
-                         fmt::format("SELECT migration_unregister({});", literal(users.substr(0, users.find(',')))));
+                         formatted("SELECT migration_unregister({});", literal(users.substr(0, users.find(',')))));
   }
   return pg::bool_result(catalog::delete_revision(id));
 }
@@ -285,7 +283,7 @@ MIGRATION_FUNCTION(migration_merge) {
   const std::vector<std::size_t> heads = select_revisions(graph, which);
   if (heads.size() < 2) {
     throw MigrationError(sqlstate::invalid_parameter, "a merge needs at least two revisions",
-                         heads.empty() ? "There are none." : fmt::format("Given is \"{}\" alone.", graph.id(heads[0])),
+                         heads.empty() ? "There are none." : formatted("Given is \"{}\" alone.", graph.id(heads[0])),
                          "SELECT * FROM migration_heads();");
   }
   catalog::StoredRevision r;
@@ -294,8 +292,8 @@ MIGRATION_FUNCTION(migration_merge) {
   r.node.id = wanted ? *wanted : new_revision_id(r.node.down);
   validate_revision_id(r.node.id);
   if (catalog::load_revision(r.node.id)) {
-    throw MigrationError(sqlstate::duplicate_object, fmt::format("revision \"{}\" exists already", r.node.id), {},
-                         fmt::format("SELECT * FROM migration_show({});", literal(r.node.id)));
+    throw MigrationError(sqlstate::duplicate_object, formatted("revision \"{}\" exists already", r.node.id), {},
+                         formatted("SELECT * FROM migration_show({});", literal(r.node.id)));
   }
   r.node.message = message;
   r.downgrade = "";

@@ -1,26 +1,25 @@
 // Starting runs in their order; see schedule.hpp.
 #include "api/schedule.hpp"
 
-#include <fmt/format.h>
-
 #include "catalog/schedule.hpp"
 #include "pg/alarm.hpp"
 #include "pg/launcher.hpp"
 #include "pg/lock.hpp"
 #include "pg/process.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
 std::optional<Due> not_due(long long run_id) {
   const auto wait = catalog::waits_for(run_id);
   if (!wait) return std::nullopt;
-  const std::string hint = fmt::format("SELECT migration_wait({});", run_id);
-  if (wait->starts_with("run ")) return Due{fmt::format("It waits for {}.", *wait), hint};
-  if (pg::launcher_registered()) return Due{fmt::format("It is due at {}.", *wait), hint};
-  return Due{fmt::format("It is due at {} and does not start by itself: shared_preload_libraries does not have "
-                         "migration_ext.",
-                         *wait),
-             fmt::format("SELECT migration_resume({});", run_id)};
+  const std::string hint = formatted("SELECT migration_wait({});", run_id);
+  if (wait->starts_with("run ")) return Due{formatted("It waits for {}.", *wait), hint};
+  if (pg::launcher_registered()) return Due{formatted("It is due at {}.", *wait), hint};
+  return Due{formatted("It is due at {} and does not start by itself: shared_preload_libraries does not have "
+                       "migration_ext.",
+                       *wait),
+             formatted("SELECT migration_resume({});", run_id)};
 }
 
 std::string start_when_due(const catalog::RunRecord& run) {
@@ -38,7 +37,7 @@ std::string start_when_due(const catalog::RunRecord& run) {
   pg::launch_due_at_commit();
   if (!busy) return "It starts when this transaction commits and the runs before it are done.";
   const auto active = catalog::active_run();
-  return active && active->state == "running" ? fmt::format("It starts when run {} is done.", active->run_id)
+  return active && active->state == "running" ? formatted("It starts when run {} is done.", active->run_id)
                                               : "It starts when the migration at work is done.";
 }
 

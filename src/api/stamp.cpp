@@ -3,8 +3,6 @@
 // What: the adoption path. The applied set becomes what the target stands for; with purge the old set is cleared first
 // and may even hold ids nobody knows. Invariant: refused while a run is active or a revision is half done, because then
 // the database is neither here nor there.
-#include <fmt/format.h>
-
 #include <unordered_set>
 
 #include "catalog/revisions.hpp"
@@ -13,6 +11,7 @@
 #include "pg/identity.hpp"
 #include "pg/lock.hpp"
 #include "revision/target.hpp"
+#include "statement/formatted.hpp"
 #include "worker/planning.hpp"
 
 using namespace migration;
@@ -50,7 +49,7 @@ MIGRATION_FUNCTION(migration_stamp) {
     std::string from, to;
     for (std::size_t i : move.from) from += (from.empty() ? "" : ", ") + graph.id(i);
     for (std::size_t i : move.to) to += (to.empty() ? "" : ", ") + graph.id(i);
-    pg::report(NOTICE, "00000", fmt::format("Running stamp_revision {} -> {}", from, to));
+    pg::report(NOTICE, "00000", formatted("Running stamp_revision {} -> {}", from, to));
   }
   std::vector<std::string> heads;
   for (std::size_t i : result.heads) heads.push_back(graph.id(i));

@@ -3,8 +3,6 @@
 // What: where the database stands, in one row; what is going on; what has been. Why states are derived: a run that the
 // ledger calls running while nobody holds the run lock was interrupted; one that was made in another cluster or
 // database is orphaned. Nothing has to be written for that to be seen, also on a standby. Invariant: reads only.
-#include <fmt/format.h>
-
 #include "api/schedule.hpp"
 #include "backfill/batch.hpp"
 #include "catalog/facts.hpp"
@@ -19,6 +17,7 @@
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "revision/target.hpp"
+#include "statement/formatted.hpp"
 #include "worker/planning.hpp"
 
 namespace migration {
@@ -59,19 +58,19 @@ void describe_run(Standing& now, const catalog::RunRecord& run, const std::strin
   const std::string id = std::to_string(run.run_id);
   now.state = state;
   if (state == "interrupted") {
-    now.hint = fmt::format("SELECT migration_resume({});{}", id,
-                           pg::launcher_registered() ? ""
-                                                     : "  -- it does not resume by itself: shared_preload_libraries "
-                                                       "does not have migration_ext");
+    now.hint = formatted("SELECT migration_resume({});{}", id,
+                         pg::launcher_registered() ? ""
+                                                   : "  -- it does not resume by itself: shared_preload_libraries "
+                                                     "does not have migration_ext");
   } else if (state == "orphaned") {
-    now.hint = fmt::format("SELECT migration_cancel({});  -- or, to go on here: SELECT migration_resume({});", id, id);
+    now.hint = formatted("SELECT migration_cancel({});  -- or, to go on here: SELECT migration_resume({});", id, id);
     now.waiting_for = "a decision: the run was started in another cluster or database";
   } else if (state == "failed" || state == "paused") {
-    now.hint = run.problem.hint.empty() ? fmt::format("SELECT migration_resume({});", id) : run.problem.hint;
+    now.hint = run.problem.hint.empty() ? formatted("SELECT migration_resume({});", id) : run.problem.hint;
     now.waiting_for = run.problem.message;
   } else if (state == "queued") {
-    now.hint = fmt::format("SELECT migration_resume({});{}", id,
-                           not_by_itself().empty() ? "  -- when it does not start" : not_by_itself());
+    now.hint = formatted("SELECT migration_resume({});{}", id,
+                         not_by_itself().empty() ? "  -- when it does not start" : not_by_itself());
     now.waiting_for = "a worker";
   } else {
     now.hint = "SELECT * FROM migration_progress();";
@@ -95,8 +94,8 @@ Standing standing() {
   if (now.run && now.run->state == "queued" && !foreign(now.run->system_identifier, now.run->database_oid)) {
     // A run that waits for its time is not what this database is busy with.
     if (const auto wait = catalog::waits_for(now.run->run_id)) {
-      scheduled = fmt::format("run {} is due at {}", now.run->run_id, *wait);
-      if (wait->starts_with("run ")) scheduled = fmt::format("run {} waits for {}", now.run->run_id, *wait);
+      scheduled = formatted("run {} is due at {}", now.run->run_id, *wait);
+      if (wait->starts_with("run ")) scheduled = formatted("run {} waits for {}", now.run->run_id, *wait);
       if (!pg::launcher_registered()) scheduled += "; then: SELECT migration_resume();";
       now.waiting_for = scheduled;
       now.run.reset();
@@ -121,7 +120,7 @@ Standing standing() {
   }
   if (owned) {
     now.state = "running";
-    now.waiting_for = fmt::format("process {}, which migrates in its own transaction", pg::run_lock_owner());
+    now.waiting_for = formatted("process {}, which migrates in its own transaction", pg::run_lock_owner());
     now.hint = "SELECT * FROM pg_stat_activity;";
     return now;
   }
@@ -129,7 +128,7 @@ Standing standing() {
     const catalog::HalfDone half = catalog::half_done_revisions().back();
     now.state = "half done";
     now.waiting_for =
-        fmt::format("revision \"{}\" to be completed: run {} stopped inside it", half.revision, half.run_id);
+        formatted("revision \"{}\" to be completed: run {} stopped inside it", half.revision, half.run_id);
     now.hint = catalog::completion_of(half);
     return now;
   }
@@ -144,8 +143,8 @@ Standing standing() {
   }
   if (!graph.missing().empty()) {
     now.state = "incomplete";
-    now.waiting_for = fmt::format("revision \"{}\", which \"{}\" refers to", graph.missing()[0].missing,
-                                  graph.id(graph.missing()[0].revision));
+    now.waiting_for = formatted("revision \"{}\", which \"{}\" refers to", graph.missing()[0].missing,
+                                graph.id(graph.missing()[0].revision));
     now.hint = "SELECT * FROM migration_check();";
     return now;
   }
@@ -193,8 +192,8 @@ MIGRATION_FUNCTION(migration_progress) {
     // ... waiting_for, rest of the time, percent; then the columns behind bar.
     const pg::Value with_rests = row[16], percent = row[17], hot = row[18];
     std::string bar = percent ? backfill::bar(std::stod(*percent)) : std::string();
-    if (hot) bar += fmt::format(", {:.0f} % in place", 100 * std::stod(*hot));
-    if (with_rests) bar += fmt::format(", {} left with throttling", *with_rests);
+    if (hot) bar += formatted(", {:.0f} % in place", 100 * std::stod(*hot));
+    if (with_rests) bar += formatted(", {} left with throttling", *with_rests);
     row.erase(row.begin() + 16);
     row[16] = bar.empty() ? pg::Value() : pg::Value(bar);
     out.add(row);

@@ -4,8 +4,6 @@
 // and not sent to the worker: a run that is resumed tomorrow, by another process, must still obey. Invariant: what is
 // stored has been read by the same code that the worker reads it with; the change takes effect at the next batch after
 // commit.
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "api/arguments.hpp"
@@ -17,6 +15,7 @@
 #include "pg/lock.hpp"
 #include "pg/process.hpp"
 #include "pg/signal.hpp"
+#include "statement/formatted.hpp"
 #include "worker/backfill_options.hpp"
 #include "worker/executor.hpp"
 #include "worker/pace.hpp"
@@ -57,8 +56,8 @@ void require_role_of(const catalog::RunRecord& run) {
   const unsigned role = pg::role_oid(run.role_name);
   if (me.name == run.role_name || pg::is_superuser(me.oid) || (role != 0 && pg::can_become(me.oid, role))) return;
   throw MigrationError(
-      sqlstate::insufficient_privilege, fmt::format("run {} belongs to role \"{}\"", run.run_id, run.role_name),
-      fmt::format("The expression of \"check\" runs as that role, and role \"{}\" is not a member of it.", me.name),
+      sqlstate::insufficient_privilege, formatted("run {} belongs to role \"{}\"", run.run_id, run.role_name),
+      formatted("The expression of \"check\" runs as that role, and role \"{}\" is not a member of it.", me.name),
       "SELECT * FROM migration_runs();");
 }
 
@@ -74,14 +73,14 @@ using namespace migration;
 MIGRATION_FUNCTION(migration_tune) {
   const catalog::RunRecord run = the_run(fcinfo, "migration_tune");
   if (run.state == "succeeded" || run.state == "cancelled") refuse_ended(run, "tuned");
-  const std::string example = fmt::format("SELECT migration_tune({}, '{{}}');", run.run_id);
+  const std::string example = formatted("SELECT migration_tune({}, '{{}}');", run.run_id);
   const backfill::Settings base = made_with(run, example);
   backfill::Settings settings = base;
   backfill::apply(settings, base, catalog::load_tuned(run.run_id), backfill::Use::tune, example);
   const backfill::Entries given = catalog::json_entries(settings_argument(fcinfo, example));
   if (given.empty()) return pg::json_result(backfill::to_json(settings, backfill::Use::tune));
   backfill::apply(settings, base, given, backfill::Use::tune, example);
-  const std::string look = fmt::format("SELECT migration_tune({}, '{{}}');", run.run_id);
+  const std::string look = formatted("SELECT migration_tune({}, '{{}}');", run.run_id);
   catalog::check_with_server(settings, look);
   for (const auto& [key, value] : given) {
     if (key != "check" || settings.check.empty()) continue;

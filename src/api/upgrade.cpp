@@ -4,8 +4,6 @@
 // transaction, all or nothing. Anything else: a background worker, while this session waits without a snapshot
 // (`wait => false`: it starts when this transaction commits). `online => false`: everything as written, here, in plain
 // forms. Invariant: whatever has to be refused is refused before any work.
-#include <fmt/format.h>
-
 #include <optional>
 
 #include "api/waiting.hpp"
@@ -20,6 +18,7 @@
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
 #include "pg/watchdog.hpp"
+#include "statement/formatted.hpp"
 #include "worker/executor.hpp"
 #include "worker/planning.hpp"
 #include "worker/submit.hpp"
@@ -37,7 +36,7 @@ struct Call {
 
   const char* name() const { return up ? "migration_upgrade" : "migration_downgrade"; }
   std::string again(const char* option) const {
-    return fmt::format("SELECT {}({}, {});", name(), literal(target), option);
+    return formatted("SELECT {}({}, {});", name(), literal(target), option);
   }
 };
 
@@ -69,7 +68,7 @@ StepText text_of(const Step& step, const PlannedRevision& r, bool plain_forms) {
   for (const PlannedStatement& p : step.statements) {
     const Statement& s = p.statement;
     if (plain_forms && s.kind == StatementKind::vacuum && s.tag != "ANALYZE") {
-      pg::report(NOTICE, "00000", fmt::format("left out, because it cannot run inside a transaction: {}", s.text));
+      pg::report(NOTICE, "00000", formatted("left out, because it cannot run inside a transaction: {}", s.text));
       continue;
     }
     if (plain_forms && s.kind == StatementKind::backfill_call) {
@@ -80,7 +79,7 @@ StepText text_of(const Step& step, const PlannedRevision& r, bool plain_forms) {
       continue;
     }
     const bool plain = plain_forms && (s.concurrently || s.kind == StatementKind::detach_concurrently);
-    if (plain) pg::report(NOTICE, "00000", fmt::format("runs without CONCURRENTLY: {}", s.text));
+    if (plain) pg::report(NOTICE, "00000", formatted("runs without CONCURRENTLY: {}", s.text));
     text.statements.push_back(s.text);
     text.plain.push_back(plain);
   }
@@ -111,7 +110,7 @@ void take_all_locks(const PlannedRun& run) {
   const pg::Settings s = pg::settings();
   LockPatience patience{s.lock_timeout_ms, s.lock_retries, [&](int attempt, const std::string& holders) {
                           pg::report(NOTICE, "00000",
-                                     fmt::format("waiting for locks, try {} of {}", attempt, s.lock_retries + 1),
+                                     formatted("waiting for locks, try {} of {}", attempt, s.lock_retries + 1),
                                      holders.empty() ? "" : "In the way: " + holders);
                         }};
   try {
@@ -120,8 +119,8 @@ void take_all_locks(const PlannedRun& run) {
     if (!is_transient(e.state())) throw;
     throw MigrationError(
         e.state(), "could not get the locks of the migration: " + e.message(),
-        fmt::format("{} tries; nothing was changed. In the way: {}", s.lock_retries + 1, pg::describe_holders(targets)),
-        fmt::format("SELECT {}({});", run.up ? "migration_upgrade" : "migration_downgrade", literal(run.target)));
+        formatted("{} tries; nothing was changed. In the way: {}", s.lock_retries + 1, pg::describe_holders(targets)),
+        formatted("SELECT {}({});", run.up ? "migration_upgrade" : "migration_downgrade", literal(run.target)));
   }
 }
 
@@ -143,7 +142,7 @@ long long run_here(const Call& call, const PlannedRun& run) {
   record.lock_retries = settings.lock_retries;
   record.batch_target_ms = settings.batch_target_ms;
   const long long run_id = catalog::insert_foreground_run(record);
-  const std::string hint = fmt::format("SELECT * FROM migration_plan({});", literal(call.target));
+  const std::string hint = formatted("SELECT * FROM migration_plan({});", literal(call.target));
   std::size_t at = 0;
   std::string announced;
   double started = monotonic_ms();
@@ -174,7 +173,7 @@ long long run_here(const Call& call, const PlannedRun& run) {
 }
 
 void report_at_target(const Call& call) {
-  pg::report(NOTICE, "00000", fmt::format("nothing to do: the database is already at {}", literal(call.target)), "",
+  pg::report(NOTICE, "00000", formatted("nothing to do: the database is already at {}", literal(call.target)), "",
              "SELECT * FROM migration_status();");
 }
 
@@ -193,8 +192,8 @@ Datum queue_run(FunctionCallInfo fcinfo, const Call& call, const PlannedRun& run
       store_run(run, pg::current_role(), pg::session_role(), s.lock_timeout_ms, s.lock_retries, s.batch_target_ms);
   pg::launch_at_commit(record.run_id);
   pg::report(NOTICE, "00000",
-             fmt::format("run {} queued: {} revisions, {} steps", record.run_id, run.revisions.size(), record.steps),
-             "It starts when this transaction commits.", fmt::format("SELECT migration_wait({});", record.run_id));
+             formatted("run {} queued: {} revisions, {} steps", record.run_id, run.revisions.size(), record.steps),
+             "It starts when this transaction commits.", formatted("SELECT migration_wait({});", record.run_id));
   (void)fcinfo;
   return pg::bigint_result(record.run_id);
 }
@@ -203,7 +202,7 @@ Datum migrate(FunctionCallInfo fcinfo, const Call& call) {
   require_enabled(call);
   if (call.target.size() > 1000) {
     throw MigrationError(sqlstate::invalid_parameter, "the target is too long",
-                         fmt::format("It has {} bytes.", call.target.size()), "SELECT * FROM migration_history();");
+                         formatted("It has {} bytes.", call.target.size()), "SELECT * FROM migration_history();");
   }
   // Somebody else at work? Then wait for them first; a call for the same target joins their run.
   if (const auto joined = join_active_run(call.function, call.name(), call.up, call.target, call.wait)) {

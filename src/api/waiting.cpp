@@ -1,8 +1,6 @@
 // The waiting side; see waiting.hpp.
 #include "api/waiting.hpp"
 
-#include <fmt/format.h>
-
 #include <cstring>
 
 #include "api/schedule.hpp"
@@ -13,6 +11,7 @@
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
 #include "run/decision.hpp"
+#include "statement/formatted.hpp"
 #include "worker/executor.hpp"
 #include "worker/planning.hpp"
 
@@ -53,10 +52,10 @@ class Narrator {
       if (e.event == "step") {
         pg::report(NOTICE, "00000",
                    e.revision.empty()
-                       ? fmt::format("run {}: step {} done", run_id_, e.step)
-                       : fmt::format("run {}: step {} of revision \"{}\" done", run_id_, e.step, e.revision));
+                       ? formatted("run {}: step {} done", run_id_, e.step)
+                       : formatted("run {}: step {} of revision \"{}\" done", run_id_, e.step, e.revision));
       } else if (e.event == "applied" || e.event == "undone") {
-        pg::report(NOTICE, "00000", fmt::format("run {}: revision \"{}\" {}", run_id_, e.revision, e.event));
+        pg::report(NOTICE, "00000", formatted("run {}: revision \"{}\" {}", run_id_, e.revision, e.event));
       }
     }
   }
@@ -69,13 +68,13 @@ class Narrator {
     mine_ = pg::blocked_by_me(pid) ? mine_ + 1 : 0;
     if (mine_ > 1) {
       throw MigrationError(
-          sqlstate::active_transaction, fmt::format("run {} waits for a lock that this session holds", run_id_),
+          sqlstate::active_transaction, formatted("run {} waits for a lock that this session holds", run_id_),
           "The transaction of this session took it earlier. The run goes on when the transaction ends.",
-          fmt::format("ROLLBACK;  -- then: SELECT migration_wait({});", run_id_));
+          formatted("ROLLBACK;  -- then: SELECT migration_wait({});", run_id_));
     }
     const std::string now = pg::describe_blockers(pid);
     if (!now.empty() && now != told_) {
-      pg::report(NOTICE, "00000", fmt::format("run {} waits for {}", run_id_, now));
+      pg::report(NOTICE, "00000", formatted("run {} waits for {}", run_id_, now));
     }
     told_ = now;
   }
@@ -87,9 +86,9 @@ class Narrator {
 };
 
 [[noreturn]] void raise_ending(const catalog::RunRecord& run, bool interrupted) {
-  const std::string resume = fmt::format("SELECT migration_resume({});", run.run_id);
+  const std::string resume = formatted("SELECT migration_resume({});", run.run_id);
   if (interrupted) {
-    throw MigrationError(sqlstate::run_not_finished, fmt::format("run {} was interrupted", run.run_id),
+    throw MigrationError(sqlstate::run_not_finished, formatted("run {} was interrupted", run.run_id),
                          "Its worker process has ended. Finished steps stay done.", resume);
   }
   // Paused because of a row: the row's own error says more than that it is paused.
@@ -102,7 +101,7 @@ class Narrator {
   const std::string cure = run.state == "cancelled" ? "SELECT * FROM migration_status();" : resume;
   std::string detail = run.problem.message;
   if (!run.problem.detail.empty()) detail += ". " + run.problem.detail;
-  throw MigrationError(sqlstate::run_not_finished, fmt::format("run {} is {}", run.run_id, run.state), detail,
+  throw MigrationError(sqlstate::run_not_finished, formatted("run {} is {}", run.run_id, run.state), detail,
                        run.problem.hint.empty() ? cure : run.problem.hint);
 }
 
@@ -129,7 +128,7 @@ catalog::RunRecord wait_until_over(pg::WaitingCall& wait, long long run_id, doub
       });
       if (monotonic_ms() >= next_look) next_look = monotonic_ms() + look_ms;
       if (!seen.run) {
-        throw MigrationError(sqlstate::undefined_object, fmt::format("run {} does not exist", run_id), {},
+        throw MigrationError(sqlstate::undefined_object, formatted("run {} does not exist", run_id), {},
                              "SELECT * FROM migration_runs();");
       }
       if (!live(seen.run->state)) {
@@ -147,12 +146,12 @@ catalog::RunRecord wait_until_over(pg::WaitingCall& wait, long long run_id, doub
     if (deadline > 0 && monotonic_ms() > deadline) {
       const auto due = look(wait, [&] { return not_due(run_id); });
       if (due) {
-        throw MigrationError(sqlstate::query_canceled, fmt::format("run {} has not started", run_id),
+        throw MigrationError(sqlstate::query_canceled, formatted("run {} has not started", run_id),
                              due->when + " The timeout of the wait has passed; the run is not affected.", due->hint);
       }
-      throw MigrationError(sqlstate::query_canceled, fmt::format("run {} is still going on", run_id),
+      throw MigrationError(sqlstate::query_canceled, formatted("run {} is still going on", run_id),
                            "The timeout of the wait has passed; the run is not affected.",
-                           fmt::format("SELECT migration_wait({});", run_id));
+                           formatted("SELECT migration_wait({});", run_id));
     }
     pg::wait_latch(poll_ms);
   }
@@ -166,13 +165,13 @@ void refuse_other_run(const std::string& target) {
   if (active) {
     throw MigrationError(
         sqlstate::run_active,
-        fmt::format("run {} is active: {} to {}", active->run_id, active->direction, literal(active->target)),
-        fmt::format("Asked for was {}. It belongs to role \"{}\", process {}.", literal(target), active->role_name,
-                    owner != 0 ? owner : active->owner_pid),
-        fmt::format("SELECT migration_wait({});", active->run_id));
+        formatted("run {} is active: {} to {}", active->run_id, active->direction, literal(active->target)),
+        formatted("Asked for was {}. It belongs to role \"{}\", process {}.", literal(target), active->role_name,
+                  owner != 0 ? owner : active->owner_pid),
+        formatted("SELECT migration_wait({});", active->run_id));
   }
   throw MigrationError(sqlstate::run_active, "another session is running a migration in its own transaction",
-                       owner != 0 ? fmt::format("It is process {}.", owner) : "", "SELECT * FROM migration_status();");
+                       owner != 0 ? formatted("It is process {}.", owner) : "", "SELECT * FROM migration_status();");
 }
 
 std::optional<long long> join_active_run(unsigned function, const char* name, bool up, const std::string& target,
@@ -194,7 +193,7 @@ std::optional<long long> join_active_run(unsigned function, const char* name, bo
         wait.resume();
         refuse_other_run(target);
       }
-      pg::report(NOTICE, "00000", fmt::format("joining run {} to {}", active->run_id, literal(target)));
+      pg::report(NOTICE, "00000", formatted("joining run {} to {}", active->run_id, literal(target)));
       const catalog::RunRecord over = wait_until_over(wait, active->run_id, 0, nullptr);
       wait.resume();
       if (over.state == "succeeded") return over.run_id;
@@ -204,7 +203,7 @@ std::optional<long long> join_active_run(unsigned function, const char* name, bo
     if (!told) {
       told = true;
       const int owner = look(wait, [] { return pg::run_lock_owner(); });
-      if (owner != 0) pg::report(NOTICE, "00000", fmt::format("waiting for the migration of process {}", owner));
+      if (owner != 0) pg::report(NOTICE, "00000", formatted("waiting for the migration of process {}", owner));
     }
     pg::wait_latch(50);
   }
@@ -254,8 +253,8 @@ class SubmitLock {
 
 Datum wait_for_worker(FunctionCallInfo fcinfo, unsigned function, const char* name, bool up, const std::string& target,
                       bool allow_data_loss) {
-  const std::string nowait = fmt::format("SELECT {}({}, wait => false);", name, literal(target));
-  const std::string offline = fmt::format("SELECT {}({}, online => false);", name, literal(target));
+  const std::string nowait = formatted("SELECT {}({}, wait => false);", name, literal(target));
+  const std::string offline = formatted("SELECT {}({}, online => false);", name, literal(target));
   if (pg::get_setting("max_worker_processes") == "0") {
     throw MigrationError(sqlstate::insufficient_resources, "background workers are switched off",
                          "max_worker_processes is 0.", offline);
@@ -287,7 +286,7 @@ Datum wait_for_worker(FunctionCallInfo fcinfo, unsigned function, const char* na
         run_id = told.run_id;
         break;
       case 2:
-        pg::report(NOTICE, "00000", fmt::format("nothing to do: the database is already at {}", literal(target)));
+        pg::report(NOTICE, "00000", formatted("nothing to do: the database is already at {}", literal(target)));
         wait.resume();
         return pg::null_result(fcinfo);
       case 3:
@@ -342,13 +341,13 @@ MIGRATION_FUNCTION(migration_wait) {
   }
   const auto known = catalog::load_run(*run_id);
   if (!known) {
-    throw MigrationError(sqlstate::undefined_object, fmt::format("run {} does not exist", *run_id), {},
+    throw MigrationError(sqlstate::undefined_object, formatted("run {} does not exist", *run_id), {},
                          "SELECT * FROM migration_runs();");
   }
   catalog::RunRecord over = *known;
   if (live(known->state)) {
     if (const auto due = not_due(*run_id)) {
-      pg::report(NOTICE, "00000", fmt::format("run {} has not started", *run_id), due->when, due->hint);
+      pg::report(NOTICE, "00000", formatted("run {} has not started", *run_id), due->when, due->hint);
     }
     pg::WaitingCall wait(fcinfo->flinfo->fn_oid, "migration_wait", "SELECT * FROM migration_status();");
     over = wait_until_over(wait, *run_id, deadline, nullptr);

@@ -1,7 +1,7 @@
 // Texts and arithmetic of batches; see batch.hpp.
 #include "backfill/batch.hpp"
 
-#include <fmt/format.h>
+#include "statement/formatted.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -34,8 +34,8 @@ std::string statement(const Target& t, const std::string& relation, bool only, c
   // Without an alias of its own the leaf is called what the texts call the table: its bare name.
   const std::string table = (only ? "ONLY " : "") + relation + (t.alias.empty() ? "" : " AS " + t.alias);
   if (!t.into.empty()) {
-    return fmt::format("INSERT INTO {}\nSELECT {}\nFROM {}{}{}", t.into, t.assignments, table, where_of(t, range),
-                       t.keeps_present ? "\nON CONFLICT DO NOTHING" : "");
+    return formatted("INSERT INTO {}\nSELECT {}\nFROM {}{}{}", t.into, t.assignments, table, where_of(t, range),
+                     t.keeps_present ? "\nON CONFLICT DO NOTHING" : "");
   }
   std::string sql = (t.deletes ? "DELETE FROM " : "UPDATE ") + table;
   if (!t.deletes) sql += " SET " + t.assignments + "\n";
@@ -62,13 +62,13 @@ std::string key_list(const Target& t, const Key& key) {
 std::string key_texts(const Target& t, const Key& key) {
   std::string out;
   for (const KeyColumn& k : key) {
-    out += fmt::format("{}{}.{}::pg_catalog.text", out.empty() ? "" : ", ", name_of(t), k.name);
+    out += formatted("{}{}.{}::pg_catalog.text", out.empty() ? "" : ", ", name_of(t), k.name);
   }
   return out;
 }
 
 std::string parameter(const KeyColumn& k, std::size_t number) {
-  return fmt::format("${}::{}", number, k.type);
+  return formatted("${}::{}", number, k.type);
 }
 
 /// (a, b) op ($first, ...). A row comparison takes one operator for all columns; where theirs differ (types of several
@@ -78,7 +78,7 @@ std::string compare(const Target& t, const Key& key, std::string KeyColumn::*op,
   if (std::all_of(key.begin(), key.end(), same)) {
     std::string values;
     for (std::size_t i = 0; i < key.size(); ++i) values += (i == 0 ? "" : ", ") + parameter(key[i], first + i);
-    return fmt::format("({}) {} ({})", key_list(t, key), key[0].*op, values);
+    return formatted("({}) {} ({})", key_list(t, key), key[0].*op, values);
   }
   std::string out, equal;
   for (std::size_t i = 0; i < key.size(); ++i) {
@@ -88,15 +88,15 @@ std::string compare(const Target& t, const Key& key, std::string KeyColumn::*op,
     // Before the last column, "not above" and "above" are both decided by a strict comparison.
     // Equality is one column after the other.
     if (op == &KeyColumn::equal) {
-      out += (i == 0 ? "" : " AND ") + fmt::format("{} {} {}", column, key[i].equal, value);
+      out += (i == 0 ? "" : " AND ") + formatted("{} {} {}", column, key[i].equal, value);
       continue;
     }
     const std::string decides = last || op == &KeyColumn::greater
-                                    ? fmt::format("{} {} {}", column, key[i].*op, value)
-                                    : fmt::format("NOT ({} {} {})", column, key[i].greater, value) +
-                                          fmt::format(" AND NOT ({} {} {})", column, key[i].equal, value);
-    out += fmt::format("{}({}{})", out.empty() ? "" : " OR ", equal, decides);
-    equal += fmt::format("{} {} {} AND ", column, key[i].equal, value);
+                                    ? formatted("{} {} {}", column, key[i].*op, value)
+                                    : formatted("NOT ({} {} {})", column, key[i].greater, value) +
+                                          formatted(" AND NOT ({} {} {})", column, key[i].equal, value);
+    out += formatted("{}({}{})", out.empty() ? "" : " OR ", equal, decides);
+    equal += formatted("{} {} {} AND ", column, key[i].equal, value);
   }
   return "(" + out + ")";
 }
@@ -107,7 +107,7 @@ namespace {
 
 /// The range of a leaf's blocks, as row ids.
 std::string block_range(const std::string& name) {
-  return fmt::format("{0}.ctid OPERATOR(pg_catalog.>=) $1 AND {0}.ctid OPERATOR(pg_catalog.<) $2", name);
+  return formatted("{0}.ctid OPERATOR(pg_catalog.>=) $1 AND {0}.ctid OPERATOR(pg_catalog.<) $2", name);
 }
 
 const std::string& leaf_name(const Target& t, const std::string& leaf) {
@@ -122,13 +122,13 @@ std::string block_batch(const Target& t, const std::string& leaf, bool again) {
 
 std::string block_rows(const Target& t, const std::string& leaf) {
   const std::string& name = leaf_name(t, leaf);
-  std::string sql = fmt::format("SELECT {}.ctid FROM ONLY {} WHERE {}", name, read_from(t, leaf), block_range(name));
+  std::string sql = formatted("SELECT {}.ctid FROM ONLY {} WHERE {}", name, read_from(t, leaf), block_range(name));
   if (!t.condition.empty()) sql += " AND (" + t.condition + "\n)";
   return sql;
 }
 
 std::string row_batch(const Target& t, const std::string& leaf, bool again) {
-  return statement(t, leaf, true, fmt::format("{}.ctid OPERATOR(pg_catalog.=) ANY ($1)", leaf_name(t, leaf))) +
+  return statement(t, leaf, true, formatted("{}.ctid OPERATOR(pg_catalog.=) ANY ($1)", leaf_name(t, leaf))) +
          (again ? returning(t) : "");
 }
 
@@ -136,8 +136,8 @@ std::string key_bound(const Target& t, const Key& key, bool from_start) {
   const std::size_t end = from_start ? 1 : key.size() + 1;
   std::string where = compare(t, key, &KeyColumn::less_equal, end);
   if (!from_start) where += " AND " + compare(t, key, &KeyColumn::greater, 1);
-  return fmt::format("SELECT {} FROM {}{} WHERE {} ORDER BY {} OFFSET ${}::pg_catalog.int8 LIMIT 1", key_texts(t, key),
-                     t.relation, t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key), end + key.size());
+  return formatted("SELECT {} FROM {}{} WHERE {} ORDER BY {} OFFSET ${}::pg_catalog.int8 LIMIT 1", key_texts(t, key),
+                   t.relation, t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key), end + key.size());
 }
 
 namespace {
@@ -153,15 +153,15 @@ std::string part_condition(const Target& t, const Key& key, bool from_start) {
   const std::size_t from = (from_start ? 1 : 2) * key.size() + 1;
   // The distance from the first part on: one comparison, however dear the fraction is. Sub-selects, so that texts
   // become numbers once and not for each row.
-  return fmt::format(
+  return formatted(
       " AND (({} OPERATOR(pg_catalog.-) (SELECT ${}::pg_catalog.int8)) OPERATOR(pg_catalog.&) "
       "2147483647::pg_catalog.int8) OPERATOR(pg_catalog.<) (SELECT ${}::pg_catalog.int8)",
       key_fraction(t, key), from, from + 1);
 }
 
 std::string listing(const Target& t, const Key& key, const std::string& where) {
-  return fmt::format("SELECT {} FROM {}{} WHERE {} ORDER BY {}", key_texts(t, key), t.relation,
-                     t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key));
+  return formatted("SELECT {} FROM {}{} WHERE {} ORDER BY {}", key_texts(t, key), t.relation,
+                   t.alias.empty() ? "" : " AS " + t.alias, where, key_list(t, key));
 }
 
 }  // namespace
@@ -178,12 +178,12 @@ std::string key_fraction(const Target& t, const Key& key) {
   const KeyColumn& last = key.back();
   if (last.type == "bigint" || last.type == "integer" || last.type == "smallint") {
     // 31 bits of the product with 2^31 / phi are a fraction; no step overflows.
-    return fmt::format(
+    return formatted(
         "((({}.{}::pg_catalog.int8 OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8) OPERATOR(pg_catalog.*) "
         "1327217885::pg_catalog.int8) OPERATOR(pg_catalog.&) 2147483647::pg_catalog.int8)",
         name_of(t), last.name);
   }
-  return fmt::format(
+  return formatted(
       "(pg_catalog.hash_record_extended(ROW({}), 0::pg_catalog.int8) OPERATOR(pg_catalog.&) "
       "2147483647::pg_catalog.int8)",
       key_list(t, key));
@@ -199,13 +199,13 @@ std::string key_part_list_of(const Target& t, const Key& key, bool from_start) {
 
 std::string key_places(const Target& t, const Key& key, bool from_start) {
   const std::string name = name_of(t);
-  return fmt::format("SELECT {0}.tableoid, {0}.ctid, {0}.xmin, {1}, {2} FROM {3}{4} WHERE {5}", name,
-                     key_fraction(t, key), key_texts(t, key), t.relation, t.alias.empty() ? "" : " AS " + t.alias,
-                     key_range(t, key, from_start));
+  return formatted("SELECT {0}.tableoid, {0}.ctid, {0}.xmin, {1}, {2} FROM {3}{4} WHERE {5}", name,
+                   key_fraction(t, key), key_texts(t, key), t.relation, t.alias.empty() ? "" : " AS " + t.alias,
+                   key_range(t, key, from_start));
 }
 
 std::string key_pages(const Target& t, const Key& key, bool from_start) {
-  return fmt::format(
+  return formatted(
       "SELECT pg_catalog.count(*)::pg_catalog.text, pg_catalog.count(DISTINCT ({0}.tableoid, "
       "({0}.ctid::pg_catalog.text::pg_catalog.point)[0]))::pg_catalog.text, pg_catalog.count(*) FILTER (WHERE {1} "
       "OPERATOR(pg_catalog.>=) 0::pg_catalog.int8)::pg_catalog.text FROM {2}{3} WHERE {4}",
@@ -218,12 +218,12 @@ std::string key_exact(const Target& t, const Key& key) {
 }
 
 std::string key_image(const Target& t, const Key& key) {
-  return fmt::format("SELECT pg_catalog.to_jsonb({})::pg_catalog.text FROM {}{} WHERE {}", name_of(t), t.relation,
-                     t.alias.empty() ? "" : " AS " + t.alias, compare(t, key, &KeyColumn::equal, 1));
+  return formatted("SELECT pg_catalog.to_jsonb({})::pg_catalog.text FROM {}{} WHERE {}", name_of(t), t.relation,
+                   t.alias.empty() ? "" : " AS " + t.alias, compare(t, key, &KeyColumn::equal, 1));
 }
 
 std::string row_image(const std::string& leaf) {
-  return fmt::format(
+  return formatted(
       "SELECT pg_catalog.to_jsonb(migration_row)::pg_catalog.text FROM ONLY {} AS migration_row WHERE "
       "migration_row.ctid OPERATOR(pg_catalog.=) $1::pg_catalog.tid",
       leaf);
@@ -232,10 +232,10 @@ std::string row_image(const std::string& leaf) {
 std::string last_key(const Target& t, const Key& key) {
   std::string order;
   for (const KeyColumn& k : key) {
-    order += fmt::format("{}{}.{} DESC", order.empty() ? "" : ", ", name_of(t), k.name);
+    order += formatted("{}{}.{} DESC", order.empty() ? "" : ", ", name_of(t), k.name);
   }
-  return fmt::format("SELECT {} FROM {}{} ORDER BY {} LIMIT 1", key_texts(t, key), t.relation,
-                     t.alias.empty() ? "" : " AS " + t.alias, order);
+  return formatted("SELECT {} FROM {}{} ORDER BY {} LIMIT 1", key_texts(t, key), t.relation,
+                   t.alias.empty() ? "" : " AS " + t.alias, order);
 }
 
 std::string whole(const Target& t, bool again) {
@@ -248,16 +248,16 @@ std::string row_batch_telling(const Target& t, const std::string& leaf) {
   // Of a deleted row nothing is left.
   if (t.deletes) return row_batch(t, leaf) + " RETURNING ''::pg_catalog.text, ''::pg_catalog.text";
   return row_batch(t, leaf) +
-         fmt::format(" RETURNING CASE WHEN {0} THEN {1}.tableoid::pg_catalog.text END, {1}.ctid::pg_catalog.text",
-                     meets, name);
+         formatted(" RETURNING CASE WHEN {0} THEN {1}.tableoid::pg_catalog.text END, {1}.ctid::pg_catalog.text", meets,
+                   name);
 }
 
 std::string rows_needing(const Target& t, long long rows) {
   std::string sql =
-      fmt::format("SELECT {0}.tableoid::pg_catalog.text, {0}.ctid::pg_catalog.text, {0}.xmin::pg_catalog.text FROM {1}",
-                  name_of(t), read_from(t, t.relation));
+      formatted("SELECT {0}.tableoid::pg_catalog.text, {0}.ctid::pg_catalog.text, {0}.xmin::pg_catalog.text FROM {1}",
+                name_of(t), read_from(t, t.relation));
   if (!t.condition.empty()) sql += " WHERE (" + t.condition + "\n)";
-  return sql + fmt::format(" LIMIT {}", rows);
+  return sql + formatted(" LIMIT {}", rows);
 }
 
 std::string count_needing(const Target& t) {
@@ -268,18 +268,17 @@ std::string count_needing(const Target& t) {
 
 std::string sample(const Target& t, long long rows) {
   // A sub-select by ctid: rows of partitions may share one, which makes the sample larger, never wrong.
-  return statement(
-             t, t.relation, false,
-             fmt::format("{}.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT {}.ctid FROM {} WHERE ({}\n) LIMIT {}))",
-                         name_of(t), name_of(t), read_from(t, t.relation), t.condition, rows)) +
+  return statement(t, t.relation, false,
+                   formatted("{}.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT {}.ctid FROM {} WHERE ({}\n) LIMIT {}))",
+                             name_of(t), name_of(t), read_from(t, t.relation), t.condition, rows)) +
          returning(t);
 }
 
 std::string bar(double percent) {
   const double p = std::clamp(percent, 0.0, 100.0);
   const int full = static_cast<int>(p / 5.0);
-  return fmt::format("[{}{}] {:.1f} %", std::string(static_cast<std::size_t>(full), '#'),
-                     std::string(static_cast<std::size_t>(20 - full), '.'), p);
+  return formatted("[{}{}] {:.1f} %", std::string(static_cast<std::size_t>(full), '#'),
+                   std::string(static_cast<std::size_t>(20 - full), '.'), p);
 }
 
 }  // namespace migration::backfill

@@ -1,16 +1,16 @@
 // Texts of calls; see call_text.hpp.
 #include "backfill/call_text.hpp"
 
-#include <fmt/format.h>
+#include "statement/formatted.hpp"
 
 namespace migration::backfill {
 
 std::string text_to_parse(const BackfillCall& call) {
   const bool deletes = call.assignments.empty();
-  std::string text = deletes ? fmt::format("DELETE FROM {}\n", call.relation)
-                             : fmt::format("UPDATE {} SET {}\n", call.relation, call.assignments);
-  if (!call.from.empty()) text += fmt::format("{} {}\n", deletes ? "USING" : "FROM", call.from);
-  if (call.condition) text += fmt::format("WHERE {}\n", *call.condition);
+  std::string text = deletes ? formatted("DELETE FROM {}\n", call.relation)
+                             : formatted("UPDATE {} SET {}\n", call.relation, call.assignments);
+  if (!call.from.empty()) text += formatted("{} {}\n", deletes ? "USING" : "FROM", call.from);
+  if (call.condition) text += formatted("WHERE {}\n", *call.condition);
   return text;
 }
 
@@ -27,7 +27,7 @@ Target target_of(const RowChange& change, const std::string& relation, const std
   const RowCopy& copy = *change.copy;
   std::string list;
   for (const std::string& column : columns) list += (list.empty() ? "" : ", ") + column;
-  target.into = fmt::format("{} ({})", into, list);
+  target.into = formatted("{} ({})", into, list);
   // Values that were asked for by name are what counts, also where the table would make its own.
   if (!copy.columns.empty()) target.into += " OVERRIDING SYSTEM VALUE";
   target.assignments = copy.values.empty() ? list : copy.values;
@@ -37,8 +37,8 @@ Target target_of(const RowChange& change, const std::string& relation, const std
 
 std::string one_statement(const Statement& call, const std::vector<std::string>& columns) {
   if (!call.change || (!call.change->copy && call.change->from.empty() && !call.change->set_columns.empty())) {
-    std::string text = fmt::format("UPDATE {} SET {}\n", call.backfill->relation, call.backfill->assignments);
-    if (call.backfill->condition) text += fmt::format("WHERE ({}\n)", *call.backfill->condition);
+    std::string text = formatted("UPDATE {} SET {}\n", call.backfill->relation, call.backfill->assignments);
+    if (call.backfill->condition) text += formatted("WHERE ({}\n)", *call.backfill->condition);
     return text;
   }
   const RowChange& change = *call.change;

@@ -1,13 +1,12 @@
 // The rows of the table; see knobs.hpp. Ranges and units stand here once.
 #include "backfill/knobs.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
 
 #include "backfill/list_text.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration::backfill {
 
@@ -231,7 +230,7 @@ const std::string_view n = trim(t);
 return n.ends_with('%') && set_number(s.vacuum, Text(n.substr(0, n.size() - 1)), 1, 100);
 }
 , SHOW {
-  return s.vacuum < 0 ? Text("auto") : s.vacuum == 0 ? Text("off") : fmt::format("{}%", s.vacuum);
+  return s.vacuum < 0 ? Text("auto") : s.vacuum == 0 ? Text("off") : formatted("{}%", s.vacuum);
 }
 }
 , {"workers", true, Form::number, "a number from 1 to 64", "2", SET{return set_number(s.workers, t, 1, 64);
@@ -387,7 +386,7 @@ std::string quote(const std::string& text) {
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
     if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+      out += formatted("\\u{:04x}", static_cast<unsigned>(c));
     } else {
       out += c;
     }

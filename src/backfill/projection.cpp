@@ -1,13 +1,12 @@
 // Estimating growth; see projection.hpp.
 #include "backfill/projection.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "backfill/passes.hpp"
 #include "backfill/units.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration::backfill {
 
@@ -19,7 +18,7 @@ constexpr double leaves_take = 0.08, leaves_split = 0.23;
 constexpr double remainder = 0.02;
 
 std::string percent(double share) {
-  return fmt::format("{:.0f} %", std::round(100 * share));
+  return formatted("{:.0f} %", std::round(100 * share));
 }
 
 }  // namespace
@@ -51,12 +50,12 @@ std::string to_text(const TableShape& s, const Projection& p, long long table_by
   const std::string why = s.in_place ? "" : "a column that is set is in an index, so every row is written anew: ";
   const std::string table = p.table < 0.005
                                 ? "table does not grow"
-                                : fmt::format("table grows by about {} ({})", percent(p.table),
-                                              about_bytes(p.table * static_cast<double>(std::max(0LL, table_bytes))));
+                                : formatted("table grows by about {} ({})", percent(p.table),
+                                            about_bytes(p.table * static_cast<double>(std::max(0LL, table_bytes))));
   const std::string indexes =
-      p.indexes < 0.005 ? "indexes hardly" : fmt::format("indexes by up to {}", percent(p.indexes));
-  return fmt::format("{}{}, {}; {}", why, table, indexes,
-                     s.passes > 1 ? fmt::format("{} passes", s.passes) : std::string("1 pass"));
+      p.indexes < 0.005 ? "indexes hardly" : formatted("indexes by up to {}", percent(p.indexes));
+  return formatted("{}{}, {}; {}", why, table, indexes,
+                   s.passes > 1 ? formatted("{} passes", s.passes) : std::string("1 pass"));
 }
 
 }  // namespace migration::backfill

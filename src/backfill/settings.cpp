@@ -1,10 +1,9 @@
 // Reading and writing Settings; see settings.hpp.
 #include "backfill/settings.hpp"
 
-#include <fmt/format.h>
-
 #include "backfill/knobs.hpp"
 #include "statement/error.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration::backfill {
 
@@ -43,7 +42,7 @@ Text list_of_names(Use use) {
 }
 
 Text hint(const Text& example, const Knob& knob) {
-  const Text json = fmt::format("{{\"{}\": {}}}", knob.name, knob.example);
+  const Text json = formatted("{{\"{}\": {}}}", knob.name, knob.example);
   const std::size_t at = example.find("{}");
   return at == Text::npos ? example : example.substr(0, at) + json + example.substr(at + 2);
 }
@@ -54,20 +53,19 @@ void apply(Settings& settings, const Settings& base, const Entries& given, Use u
   for (const auto& [key, value] : given) {
     const Knob* knob = find(key);
     if (knob == nullptr) {
-      throw MigrationError(sqlstate::invalid_parameter, fmt::format("unknown backfill setting \"{}\"", shortened(key)),
-                           fmt::format("There are: {}.", list_of_names(use)), hint(example, *find("batch_target")));
+      throw MigrationError(sqlstate::invalid_parameter, formatted("unknown backfill setting \"{}\"", shortened(key)),
+                           formatted("There are: {}.", list_of_names(use)), hint(example, *find("batch_target")));
     }
     if (use == Use::tune && !knob->tunable) {
-      throw MigrationError(sqlstate::invalid_parameter,
-                           fmt::format("backfill setting \"{}\" is fixed when the backfill is made", key),
-                           fmt::format("Those that can change are: {}.", list_of_names(Use::tune)),
-                           hint(example, *find("batch_target")));
+      throw MigrationError(
+          sqlstate::invalid_parameter, formatted("backfill setting \"{}\" is fixed when the backfill is made", key),
+          formatted("Those that can change are: {}.", list_of_names(Use::tune)), hint(example, *find("batch_target")));
     }
     const Text text = value ? *value : knob->show(base);
     if (knob->set(settings, text)) continue;
     throw MigrationError(sqlstate::invalid_parameter,
-                         fmt::format("invalid value for backfill setting \"{}\": \"{}\"", key, shortened(text)),
-                         fmt::format("It takes {}.", knob->range), hint(example, *knob));
+                         formatted("invalid value for backfill setting \"{}\": \"{}\"", key, shortened(text)),
+                         formatted("It takes {}.", knob->range), hint(example, *knob));
   }
 }
 
@@ -83,7 +81,7 @@ Text to_json(const Settings& settings, Use use) {
   Text out = "{";
   for (const Knob& knob : all_knobs()) {
     if (use == Use::tune && !knob.tunable) continue;
-    out += fmt::format("{}{}: {}", out.size() > 1 ? ", " : "", quote(knob.name), json_of(knob, settings));
+    out += formatted("{}{}: {}", out.size() > 1 ? ", " : "", quote(knob.name), json_of(knob, settings));
   }
   return out + "}";
 }
@@ -93,7 +91,7 @@ Text to_json(const Settings& settings, const Entries& of) {
   for (const auto& [key, value] : of) {
     const Knob* knob = find(key);
     if (knob == nullptr) continue;
-    out += fmt::format("{}{}: {}", out.size() > 1 ? ", " : "", quote(key), value ? json_of(*knob, settings) : "null");
+    out += formatted("{}{}: {}", out.size() > 1 ? ", " : "", quote(key), value ? json_of(*knob, settings) : "null");
   }
   return out + "}";
 }

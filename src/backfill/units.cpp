@@ -1,7 +1,7 @@
 // Reading and writing amounts; see units.hpp.
 #include "backfill/units.hpp"
 
-#include <fmt/format.h>
+#include "statement/formatted.hpp"
 
 #include <cctype>
 #include <charconv>
@@ -150,16 +150,16 @@ std::optional<long long> parse_bytes(std::string_view text) {
 
 std::string show_bytes(long long bytes) {
   for (const Unit& unit : byte_units) {
-    if (bytes != 0 && bytes % unit.size == 0) return fmt::format("{}{}", bytes / unit.size, unit.name);
+    if (bytes != 0 && bytes % unit.size == 0) return formatted("{}{}", bytes / unit.size, unit.name);
   }
-  return fmt::format("{}B", bytes);
+  return formatted("{}B", bytes);
 }
 
 std::string about_bytes(double bytes) {
   for (const Unit& unit : byte_units) {
     const double n = bytes / static_cast<double>(unit.size);
-    if (n >= 10 || (n >= 1 && unit.size == 1)) return fmt::format("{:.0f} {}", n, unit.name);
-    if (n >= 1) return fmt::format("{:.1f} {}", n, unit.name);
+    if (n >= 10 || (n >= 1 && unit.size == 1)) return formatted("{:.0f} {}", n, unit.name);
+    if (n >= 1) return formatted("{:.1f} {}", n, unit.name);
   }
   return "0 B";
 }
@@ -198,18 +198,18 @@ std::optional<long long> parse_duration(std::string_view text, long long bare) {
 
 std::string show_duration(long long ms) {
   for (const Unit& unit : time_units) {
-    if (ms != 0 && ms % unit.size == 0) return fmt::format("{}{}", ms / unit.size, unit.name);
+    if (ms != 0 && ms % unit.size == 0) return formatted("{}{}", ms / unit.size, unit.name);
   }
-  return fmt::format("{}ms", ms);
+  return formatted("{}ms", ms);
 }
 
 std::string about_duration(double ms) {
   const auto seconds = static_cast<long long>(ms / 1000.0);
-  if (ms < 1000) return fmt::format("{:.0f} ms", ms);
-  if (seconds < 60) return fmt::format("{} s", seconds);
-  if (seconds < 3600) return fmt::format("{} min {} s", seconds / 60, seconds % 60);
-  if (seconds < 86400) return fmt::format("{} h {} min", seconds / 3600, seconds / 60 % 60);
-  return fmt::format("{} d {} h", seconds / 86400, seconds / 3600 % 24);
+  if (ms < 1000) return formatted("{:.0f} ms", ms);
+  if (seconds < 60) return formatted("{} s", seconds);
+  if (seconds < 3600) return formatted("{} min {} s", seconds / 60, seconds % 60);
+  if (seconds < 86400) return formatted("{} h {} min", seconds / 3600, seconds / 60 % 60);
+  return formatted("{} d {} h", seconds / 86400, seconds / 3600 % 24);
 }
 
 std::optional<std::vector<Window>> parse_windows(std::string_view text) {
@@ -242,10 +242,10 @@ std::string show_windows(const std::vector<Window>& windows) {
       int last = first;
       while ((w.days >> ((last + 1) % 7) & 1) != 0) last = (last + 1) % 7;
       out += day_names[first];
-      if (last != first) out += fmt::format("-{}", day_names[last]);
+      if (last != first) out += formatted("-{}", day_names[last]);
       out += ' ';
     }
-    out += fmt::format("{:02}:{:02}-{:02}:{:02} {}", w.from / 60, w.from % 60, w.to / 60, w.to % 60, w.zone);
+    out += formatted("{:02}:{:02}-{:02}:{:02} {}", w.from / 60, w.from % 60, w.to / 60, w.to % 60, w.zone);
   }
   return out;
 }

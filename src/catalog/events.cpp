@@ -2,7 +2,6 @@
 //
 // Why a row and a NOTIFY: the notification is a wake-up that may be lost (poolers drop LISTEN), the row is the truth.
 // The payload stays far below the limit of 8000 bytes: it carries ids and states, never SQL text.
-#include <fmt/format.h>
 
 #include "catalog/runs.hpp"
 #include "pg/settings.hpp"

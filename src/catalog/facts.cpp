@@ -1,10 +1,9 @@
 // Reading the user's schema; see facts.hpp.
 #include "catalog/facts.hpp"
 
-#include <fmt/format.h>
-
 #include "pg/compat.hpp"
 #include "pg/sql.hpp"
+#include "statement/formatted.hpp"
 
 extern "C" {
 #include "catalog/namespace.h"
@@ -63,8 +62,10 @@ RelationFacts relation_facts(const std::string& quoted_name) {
       "AND (t.tgtype & 24) <> 0) OR c.relhasrules, "
       "(SELECT pg_catalog.array_agg(pg_catalog.quote_ident(a.attname) ORDER BY k.n) FROM "
       "pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, n) JOIN pg_catalog.pg_attribute a "
-      "ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts), (SELECT pg_catalog.string_agg("
-      "pg_catalog.pg_get_partkeydef(t.relid), ' ') FROM pg_catalog.pg_partition_tree(c.oid) t WHERE NOT t.isleaf), "
+      "ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts), (WITH RECURSIVE level AS (SELECT c.oid "
+      "AS relid UNION ALL SELECT h.inhrelid FROM level JOIN pg_catalog.pg_inherits h ON h.inhparent = level.relid JOIN "
+      "pg_catalog.pg_class p ON p.oid = h.inhrelid AND p.relkind = 'p') SELECT "
+      "pg_catalog.string_agg(pg_catalog.pg_get_partkeydef(level.relid), ' ') FROM level), "
       "(SELECT pg_catalog.array_agg(pg_catalog.quote_ident(g.attname) ORDER BY g.attnum) FROM pg_catalog.pg_attribute "
       "g "
       "WHERE g.attrelid = c.oid AND g.attgenerated <> '' AND NOT g.attisdropped) "
@@ -145,7 +146,7 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
     std::vector<std::string> operators;
     if (!rows.empty()) operators = pg::parse_array(rows[0][1]);
     if (operators.size() != 3) {
-      throw MigrationError(sqlstate::undefined_object, fmt::format("column {} has no order to go by", column),
+      throw MigrationError(sqlstate::undefined_object, formatted("column {} has no order to go by", column),
                            "A backfill by key needs a column with a default btree operator class.",
                            "SELECT opcname, opcintype::regtype FROM pg_opclass WHERE opcdefault;");
     }
@@ -240,8 +241,8 @@ long long rows_held(unsigned oid, const std::string& column) {
   if (kind.empty()) return 0;
   const char relkind = (*kind[0][0])[0];
   if (relkind != 'r' && relkind != 'p') return 0;
-  const std::string where = column.empty() ? "" : fmt::format(" WHERE {} IS NOT NULL", column);
-  Rows held = pg::query_text(fmt::format("SELECT 1 FROM {}{} LIMIT 1", *kind[0][1], where));
+  const std::string where = column.empty() ? "" : formatted(" WHERE {} IS NOT NULL", column);
+  Rows held = pg::query_text(formatted("SELECT 1 FROM {}{} LIMIT 1", *kind[0][1], where));
   if (held.empty()) return 0;
   const long long estimate = pg::to_integer(kind[0][2]);
   return estimate > 0 ? estimate : 1;
@@ -257,12 +258,12 @@ bool column_exists(unsigned oid, const std::string& quoted_column) {
 }
 
 std::string about(long long rows) {
-  return rows > 1 ? fmt::format(" (about {})", rows) : "";
+  return rows > 1 ? formatted(" (about {})", rows) : "";
 }
 
 void table_loss(unsigned oid, std::vector<std::string>& out) {
   const long long rows = rows_held(oid, "");
-  if (rows > 0) out.push_back(fmt::format("table {} holds rows{}", relation_name(oid), about(rows)));
+  if (rows > 0) out.push_back(formatted("table {} holds rows{}", relation_name(oid), about(rows)));
 }
 
 }  // namespace
@@ -287,7 +288,7 @@ std::vector<std::string> losses_of(const Statement& s) {
         }
         for (const Row& row : tables) table_loss(static_cast<unsigned>(pg::to_integer(row[0])), out);
         if (object.type != "SCHEMA") {
-          out.push_back(fmt::format("DROP {} {} CASCADE drops what depends on it", object.type, object.name));
+          out.push_back(formatted("DROP {} {} CASCADE drops what depends on it", object.type, object.name));
         }
       }
     }
@@ -298,7 +299,7 @@ std::vector<std::string> losses_of(const Statement& s) {
       if (action.kind != "drop column" || !column_exists(oid, action.name)) continue;
       const long long rows = rows_held(oid, action.name);
       if (rows > 0) {
-        out.push_back(fmt::format("column {}.{} holds values{}", relation_name(oid), action.name, about(rows)));
+        out.push_back(formatted("column {}.{} holds values{}", relation_name(oid), action.name, about(rows)));
       }
     }
   } else if (s.kind == StatementKind::truncate) {

@@ -1,10 +1,9 @@
 // The statements that look at the server; see health.hpp.
 #include "catalog/health.hpp"
 
-#include <fmt/format.h>
-
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration::catalog {
 
@@ -92,7 +91,7 @@ void take(Signals& out, const Settings& s, const Row& row, std::string& archive)
   const std::string& what = *row[0];
   if (what == "rights") {
     if (pg::to_bool(row[4])) return;
-    const std::string cure = fmt::format("role {} lacks pg_read_all_stats: GRANT pg_monitor TO {}", *row[1], *row[1]);
+    const std::string cure = formatted("role {} lacks pg_read_all_stats: GRANT pg_monitor TO {}", *row[1], *row[1]);
     for (const char* key : {"max_lag", "max_lag_time"}) out.unreadable.push_back({key, "how far standbys are", cure});
     out.unreadable.push_back({"max_active", "what sessions do", cure});
     out.unreadable.push_back({"autovacuum", "what autovacuum does", cure});
@@ -147,7 +146,7 @@ Signals read_signals(const Settings& s, unsigned relation) {
   } else if (archive == "refused") {
     out.unreadable.push_back(
         {"max_archive_backlog", "the backlog of the archive",
-         fmt::format("role {} may not execute pg_ls_archive_statusdir(): GRANT pg_monitor TO {}", owner, owner)});
+         formatted("role {} may not execute pg_ls_archive_statusdir(): GRANT pg_monitor TO {}", owner, owner)});
   }
   if (s.max_size) {
     // It opens the table: whoever holds it exclusively is not waited for, and holds us back all the same.

@@ -1,8 +1,6 @@
 // Asking about second tables; see other_table.hpp.
 #include "catalog/other_table.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 
@@ -10,6 +8,7 @@
 #include "pg/analysis.hpp"
 #include "pg/parse.hpp"
 #include "pg/sql.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration::catalog {
 
@@ -61,16 +60,16 @@ OtherTable of_lookup(const RowChange& change) {
   out.known = true;
   const std::string name = change.lookup;
   if (found.key == pg::LookupKey::no_table) {
-    out.obstacle = fmt::format("{} has no indexes that hold for all its rows", name);
+    out.obstacle = formatted("{} has no indexes that hold for all its rows", name);
   } else if (found.key == pg::LookupKey::no_key) {
-    out.obstacle = fmt::format("a row may meet several rows of {}: the condition equates no unique key of it", name);
+    out.obstacle = formatted("a row may meet several rows of {}: the condition equates no unique key of it", name);
   } else if (share_rows(found.table, found.lookup)) {
     out.obstacle = "it looks values up in the table that it changes";
   }
   if (has_policies(found.lookup)) {
-    out.no_trigger = fmt::format("row security of {} is different for each writer", name);
+    out.no_trigger = formatted("row security of {} is different for each writer", name);
   } else if (const std::string role = writer_without_lookup(found.table, found.lookup); !role.empty()) {
-    out.no_trigger = fmt::format("role {} may write the table and not read {}", pg::quote_identifier(role), name);
+    out.no_trigger = formatted("role {} may write the table and not read {}", pg::quote_identifier(role), name);
   }
   return out;
 }
@@ -101,8 +100,8 @@ std::string joined(const std::vector<std::string>& items) {
 /// The values of a copy read from its source.
 pg::SelectAnalysis analyze_values(const RowChange& change, const std::vector<std::string>& columns) {
   const std::string& values = change.copy->values;
-  std::string sql = fmt::format("SELECT {}\nFROM {}", values.empty() ? joined(columns) : values,
-                                aliased(change.relation, change.alias));
+  std::string sql = formatted("SELECT {}\nFROM {}", values.empty() ? joined(columns) : values,
+                              aliased(change.relation, change.alias));
   if (!change.condition.empty()) sql += "\nWHERE (" + change.condition + "\n)";
   return pg::analyze_select(sql);
 }
@@ -132,7 +131,7 @@ OtherTable of_copy(const RowChange& change) {
   const TargetRow row = target_row(oid);
   out.known = true;
   if (row.statement_triggers) {
-    out.obstacle = fmt::format("a statement trigger or a rule of {} must see it whole", change.copy->into);
+    out.obstacle = formatted("a statement trigger or a rule of {} must see it whole", change.copy->into);
   }
   try {
     const CopyTarget target = copy_target(change, "SELECT * FROM migration_plan();");
@@ -175,13 +174,13 @@ std::vector<std::string> common_columns(const std::vector<Column>& source, const
     if (column.always) {
       throw MigrationError(
           sqlstate::invalid_parameter,
-          fmt::format("column {} of {} is an identity column that is generated always", column.name, name),
+          formatted("column {} of {} is an identity column that is generated always", column.name, name),
           "Option \"columns\" with it in the list copies its values; without it, new ones are made.", hint);
     }
     out.push_back(column.name);
   }
   if (!out.empty()) return out;
-  throw MigrationError(sqlstate::invalid_parameter, fmt::format("no column of {} has a name of the source", name),
+  throw MigrationError(sqlstate::invalid_parameter, formatted("no column of {} has a name of the source", name),
                        "Option \"columns\" and the assignments say what goes where.", hint);
 }
 
@@ -191,18 +190,18 @@ void check_columns(const RowChange& change, const std::vector<Column>& source, c
   for (const std::string& column : change.copy->columns) {
     const Column* const there = find(target, column);
     if (there == nullptr) {
-      throw MigrationError("42703", fmt::format("column {} of {} does not exist", column, name), {}, hint);
+      throw MigrationError("42703", formatted("column {} of {} does not exist", column, name), {}, hint);
     }
     if (there->generated) {
-      throw MigrationError("428C9", fmt::format("column {} of {} is generated", column, name),
+      throw MigrationError("428C9", formatted("column {} of {} is generated", column, name),
                            "Its values follow from other columns.", hint);
     }
     if (!seen.insert(column).second) {
       throw MigrationError(sqlstate::invalid_parameter,
-                           fmt::format("column {} stands twice in option \"columns\"", column), {}, hint);
+                           formatted("column {} stands twice in option \"columns\"", column), {}, hint);
     }
     if (change.copy->values.empty() && find(source, column) == nullptr) {
-      throw MigrationError("42703", fmt::format("column {} of {} does not exist", column, change.relation),
+      throw MigrationError("42703", formatted("column {} of {} does not exist", column, change.relation),
                            "Without assignments, columns are copied by their names.", hint);
     }
   }
@@ -218,8 +217,8 @@ void check_values(const RowChange& change, const std::vector<std::string>& colum
   }
   if (values.constant_in_order.size() != columns.size()) {
     throw MigrationError(
-        "42601", fmt::format("a copy of {} values into {} columns", values.constant_in_order.size(), columns.size()),
-        fmt::format("The columns are {}.", joined(columns)), hint);
+        "42601", formatted("a copy of {} values into {} columns", values.constant_in_order.size(), columns.size()),
+        formatted("The columns are {}.", joined(columns)), hint);
   }
 }
 
@@ -237,20 +236,20 @@ CopyTarget copy_target(const RowChange& change, const std::string& hint) {
   out.oid = resolve_relation(copy.into);
   if (source == 0 || out.oid == 0) {
     throw MigrationError(sqlstate::undefined_table,
-                         fmt::format("table {} does not exist", source == 0 ? change.relation : copy.into), {}, hint);
+                         formatted("table {} does not exist", source == 0 ? change.relation : copy.into), {}, hint);
   }
   out.name = relation_name(out.oid);
   const TargetRow row = target_row(out.oid);
   if (row.kind != 'r' && row.kind != 'p') {
-    throw MigrationError("42809", fmt::format("{} is not a table", out.name), "Rows are copied into tables.", hint);
+    throw MigrationError("42809", formatted("{} is not a table", out.name), "Rows are copied into tables.", hint);
   }
   if (row.persistence == 't') {
-    throw MigrationError(sqlstate::feature_not_supported, fmt::format("{} is a temporary table", out.name),
+    throw MigrationError(sqlstate::feature_not_supported, formatted("{} is a temporary table", out.name),
                          "A backfill is run by a background worker, which cannot see it.", hint);
   }
   if (share_rows(source, out.oid)) {
     throw MigrationError(sqlstate::invalid_parameter, "rows cannot be copied into the table that they come from",
-                         fmt::format("{} holds rows of {}, or is it.", out.name, change.relation), hint);
+                         formatted("{} holds rows of {}, or is it.", out.name, change.relation), hint);
   }
   const std::vector<Column> from = columns_of(source), to = columns_of(out.oid);
   check_columns(change, from, to, out.name, hint);
@@ -263,9 +262,9 @@ std::vector<std::string> columns_by_name(const Statement& s) {
   if (!s.change || !s.change->copy || !s.change->copy->columns.empty()) return {};
   return copy_target(
              *s.change,
-             fmt::format("SELECT migration_backfill({}, NULL, NULL, '{{\"action\": \"copy\", \"into\": \"target\", "
-                         "\"columns\": [\"id\"]}}');",
-                         pg::quote_literal(s.change->relation)))
+             formatted("SELECT migration_backfill({}, NULL, NULL, '{{\"action\": \"copy\", \"into\": \"target\", "
+                       "\"columns\": [\"id\"]}}');",
+                       pg::quote_literal(s.change->relation)))
       .columns;
 }
 

@@ -1,8 +1,6 @@
 // Runs and steps; see runs.hpp.
 #include "catalog/runs.hpp"
 
-#include <fmt/format.h>
-
 #include "catalog/schedule.hpp"
 #include "pg/process.hpp"
 #include "pg/settings.hpp"

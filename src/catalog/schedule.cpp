@@ -1,12 +1,11 @@
 // The schedule of runs; see schedule.hpp.
 #include "catalog/schedule.hpp"
 
-#include <fmt/format.h>
-
 #include "catalog/tuning.hpp"
 #include "pg/process.hpp"
 #include "pg/sql.hpp"
 #include "statement/error.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration::catalog {
 
@@ -28,8 +27,8 @@ void require_runs(const std::vector<long long>& ids, const std::string& hint) {
     const auto run = load_run(id);
     if (run && run->state != "cancelled") continue;
     throw MigrationError(sqlstate::invalid_parameter,
-                         fmt::format("invalid value for backfill setting \"after\": run {} {}", id,
-                                     run ? "was cancelled" : "does not exist"),
+                         formatted("invalid value for backfill setting \"after\": run {} {}", id,
+                                   run ? "was cancelled" : "does not exist"),
                          "It takes the numbers of runs, as migration_backfill returns them.", hint);
   }
 }
@@ -131,7 +130,7 @@ void queue_next(long long run_id) {
       {sql_int(run_id), sql_int(next_id)});
   pg::query("UPDATE migration_ext.run SET every = NULL WHERE run_id = $1::bigint", {sql_int(run_id)});
   log_event({next_id, "", 0, "queued", pg::text_or_empty(next[0][1]), -1,
-             Problem{"", fmt::format("repeats run {}", run_id), "", ""}});
+             Problem{"", formatted("repeats run {}", run_id), "", ""}});
 }
 
 }  // namespace migration::catalog

@@ -1,11 +1,10 @@
 // Tuned settings and throttle columns; see tuning.hpp.
 #include "catalog/tuning.hpp"
 
-#include <fmt/format.h>
-
 #include <memory>
 
 #include "pg/sql.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration::catalog {
 
@@ -41,7 +40,7 @@ Entries json_entries(const std::string& json) {
       {json});
   if (!nested.empty()) {
     throw MigrationError(sqlstate::invalid_parameter,
-                         fmt::format("invalid value for backfill setting \"{}\": an object", *nested[0][0]),
+                         formatted("invalid value for backfill setting \"{}\": an object", *nested[0][0]),
                          "Values are numbers, texts, booleans, arrays or null.",
                          "SELECT migration_tune(NULL, '{\"batch_target\": \"200ms\"}');");
   }
@@ -65,7 +64,7 @@ void check_with_server(backfill::Settings& settings, const std::string& hint) {
     }
     throw MigrationError(
         sqlstate::invalid_parameter,
-        fmt::format("invalid value for backfill setting \"window\": there is no time zone \"{}\"", window.zone),
+        formatted("invalid value for backfill setting \"window\": there is no time zone \"{}\"", window.zone),
         "It takes names of the time zone database, as in pg_timezone_names.", hint);
   }
   if (settings.start_at.empty()) return;
@@ -87,7 +86,7 @@ void check_with_server(backfill::Settings& settings, const std::string& hint) {
   if (error && error->state().starts_with("57")) throw pg::PgError(*error);
   throw MigrationError(
       sqlstate::invalid_parameter,
-      fmt::format("invalid value for backfill setting \"start_at\": {}", error ? error->message() : "infinity"),
+      formatted("invalid value for backfill setting \"start_at\": {}", error ? error->message() : "infinity"),
       "It takes a timestamp with time zone, or 'off'.", hint);
 }
 

@@ -1,8 +1,6 @@
 // Asking the server's analysis; see analysis.hpp.
 #include "pg/analysis.hpp"
 
-#include <fmt/format.h>
-
 #include "pg/compat.hpp"
 #include "pg/guard.hpp"
 

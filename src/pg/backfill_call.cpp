@@ -5,8 +5,6 @@
 // is complete alone cannot open or close a clause of its neighbour, whatever it holds, and put together they must still
 // be one statement with the clauses they stand for. Invariant: nothing of a text is used but slices that end with a
 // token, so a comment at an end cannot swallow what follows. Memory: trees live in the caller's Scratch. Locks: none.
-#include <fmt/format.h>
-
 #include <string_view>
 #include <vector>
 
@@ -16,6 +14,7 @@
 #include "pg/compat.hpp"
 #include "pg/json.hpp"
 #include "pg/parse.hpp"
+#include "statement/formatted.hpp"
 
 extern "C" {
 #include "utils/builtins.h"
@@ -43,7 +42,7 @@ std::optional<std::string> constant(const Piece& piece, Node* node) {
     if (type != "regclass" && type != "text" && type != "jsonb" && type != "pg_catalog.regclass" &&
         type != "pg_catalog.text" && type != "pg_catalog.jsonb")
       throw unfit(sqlstate::feature_not_supported,
-                  fmt::format("argument of migration_backfill() is cast to {} inside a revision", type), location);
+                  formatted("argument of migration_backfill() is cast to {} inside a revision", type), location);
     node = reinterpret_cast<TypeCast*>(node)->arg;
   }
   if (node != nullptr && nodeTag(node) == T_A_Const) {
@@ -86,10 +85,10 @@ Piece only_piece(const Piece& piece, const Scan& scanned, NodeTag kind, const ch
     pieces = cut(scanned);
   } catch (const PgError& e) {
     if (!e.state().starts_with("42")) throw;
-    throw unfit("42601", fmt::format("{} of migration_backfill(): {}", what, e.message()), piece.first->start);
+    throw unfit("42601", formatted("{} of migration_backfill(): {}", what, e.message()), piece.first->start);
   }
   if (pieces.size() == 1 && nodeTag(pieces[0].node) == kind) return pieces[0];
-  throw unfit("42601", fmt::format("{} of migration_backfill(): more than one of its kind", what), piece.first->start);
+  throw unfit("42601", formatted("{} of migration_backfill(): more than one of its kind", what), piece.first->start);
 }
 
 Scan scan_text(const Piece& piece, const std::string& text, const char* what) {
@@ -97,7 +96,7 @@ Scan scan_text(const Piece& piece, const std::string& text, const char* what) {
     return scan(text);
   } catch (const PgError& e) {
     if (!e.state().starts_with("42")) throw;
-    throw unfit("42601", fmt::format("{} of migration_backfill(): {}", what, e.message()), piece.first->start);
+    throw unfit("42601", formatted("{} of migration_backfill(): {}", what, e.message()), piece.first->start);
   }
 }
 
@@ -107,19 +106,19 @@ std::string bare_text(const Piece& parsed, int words) {
 }
 
 [[noreturn]] void refuse_clause(const Piece& piece, const char* what, const char* is) {
-  throw unfit("42601", fmt::format("{} of migration_backfill() must be {} and nothing else", what, is),
+  throw unfit("42601", formatted("{} of migration_backfill() must be {} and nothing else", what, is),
               piece.first->start);
 }
 
 void refuse_subselect(const Piece& piece, const char* what) {
   throw unfit(sqlstate::feature_not_supported,
-              fmt::format("{} of migration_backfill() must not hold a sub-select or a parameter", what),
+              formatted("{} of migration_backfill() must not hold a sub-select or a parameter", what),
               piece.first->start);
 }
 
 /// A text behind SELECT, or SELECT WHERE, that brings no clause of its own.
 std::string expression_text(const Piece& piece, const std::string& text, bool condition, const char* what) {
-  const Scan scanned = scan_text(piece, fmt::format("SELECT{}\n{}\n", condition ? " WHERE" : "", text), what);
+  const Scan scanned = scan_text(piece, formatted("SELECT{}\n{}\n", condition ? " WHERE" : "", text), what);
   const Piece parsed = only_piece(piece, scanned, T_SelectStmt, what);
   auto* select = reinterpret_cast<SelectStmt*>(parsed.node);
   const bool clean = select->op == SETOP_NONE && select->distinctClause == nullptr && select->intoClause == nullptr &&
@@ -147,7 +146,7 @@ std::string expression_text(const Piece& piece, const std::string& text, bool co
 /// The FROM list of a lookup: one table.
 std::string lookup_text(const Piece& piece, const std::string& text) {
   const char* const what = "option \"from\"";
-  const Scan scanned = scan_text(piece, fmt::format("DELETE FROM t USING\n{}\n", text), what);
+  const Scan scanned = scan_text(piece, formatted("DELETE FROM t USING\n{}\n", text), what);
   const Piece parsed = only_piece(piece, scanned, T_DeleteStmt, what);
   Statement alone;
   describe_row_change(parsed, alone);
@@ -160,7 +159,7 @@ std::string lookup_text(const Piece& piece, const std::string& text) {
 /// A SET list that brings no clause of its own.
 std::string assignments_text(const Piece& piece, const std::string& text) {
   const char* const what = "assignments";
-  const Scan scanned = scan_text(piece, fmt::format("UPDATE t SET\n{}\n", text), what);
+  const Scan scanned = scan_text(piece, formatted("UPDATE t SET\n{}\n", text), what);
   const Piece parsed = only_piece(piece, scanned, T_UpdateStmt, what);
   Statement alone;
   describe_row_change(parsed, alone);
@@ -181,8 +180,8 @@ backfill::Settings options_of(const Piece& piece, const BackfillCall& call) {
   }
   try {
     backfill::apply(settings, settings, entries, backfill::Use::create,
-                    fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');",
-                                pg::quote_literal(std::string_view(call.relation))));
+                    formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');",
+                              pg::quote_literal(std::string_view(call.relation))));
   } catch (const MigrationError& e) {
     throw Unfit{"22023", e.message() + ": " + e.detail(), e.hint(), piece.first->start};
   }
@@ -233,7 +232,7 @@ void describe_backfilled(const Piece& piece, Statement& out) {
     pieces = cut(scanned);
   } catch (const PgError& e) {
     if (!e.state().starts_with("42")) throw;
-    throw unfit("42601", fmt::format("assignments or condition of migration_backfill(): {}", e.message()),
+    throw unfit("42601", formatted("assignments or condition of migration_backfill(): {}", e.message()),
                 piece.first->start);
   }
   if (pieces.size() != 1 || nodeTag(pieces[0].node) != (deletes ? T_DeleteStmt : T_UpdateStmt))

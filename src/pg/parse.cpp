@@ -10,10 +10,9 @@
 #include <cctype>
 #include <optional>
 
-#include <fmt/format.h>
-
 #include "pg/classify.hpp"
 #include "pg/script.hpp"
+#include "statement/formatted.hpp"
 
 extern "C" {
 #include "mb/pg_wchar.h"
@@ -44,7 +43,7 @@ std::string where(const Scan& script, std::string_view what, int offset) {
     shown.resize(static_cast<size_t>(keep));
     shown += "...";
   }
-  return fmt::format("Line {} of the {}: {}", line, what, shown);
+  return formatted("Line {} of the {}: {}", line, what, shown);
 }
 
 /// Clients draw the place of the mistake in the script; one that is too long for a screen is left to the DETAIL.
@@ -56,7 +55,7 @@ MigrationError with_script(MigrationError e, const Scan& script) {
 
 /// The hint of a refusal: a call that holds what can stand in its place.
 std::string form(const char* script, const char* remark) {
-  return fmt::format("SELECT migration_register('my_revision', 'message', NULL, $${}$$);  -- {}", script, remark);
+  return formatted("SELECT migration_register('my_revision', 'message', NULL, $${}$$);  -- {}", script, remark);
 }
 
 constexpr const char* rows_instead = "rows as INSERT, or COPY ... FROM a file on the server";
@@ -99,7 +98,7 @@ std::optional<Refusal> early_refusal(const Scan& script) {
     const char* stop = next;
     while (*stop != 0 && !isspace(static_cast<unsigned char>(*stop))) ++stop;
     return Refusal{sqlstate::syntax_error,
-                   fmt::format("\"\\{}\" is a command of psql, not SQL", std::string_view(next, size_t(stop - next))),
+                   formatted("\"\\{}\" is a command of psql, not SQL", std::string_view(next, size_t(stop - next))),
                    form("CREATE TABLE t (id int)", "SQL only: leave the line out, or write what it does in SQL"),
                    token.start};
   }
@@ -132,7 +131,7 @@ std::optional<Refusal> refusal(const Piece& piece) {
       if (name == "role" || name == "session_authorization")
         return make(
             sqlstate::insufficient_privilege,
-            fmt::format("{} cannot be part of a revision", name == "role" ? "SET ROLE" : "SET SESSION AUTHORIZATION"),
+            formatted("{} cannot be part of a revision", name == "role" ? "SET ROLE" : "SET SESSION AUTHORIZATION"),
             form("ALTER TABLE t OWNER TO somebody", "a revision runs as the role that starts it; OWNER TO gives away"));
       return std::nullopt;
     }

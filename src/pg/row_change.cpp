@@ -2,7 +2,6 @@
 //
 // The texts are slices of the script, found by tokens: the tree knows what there is, the tokens where it is. Clauses
 // are looked for outside parentheses only, behind the name of the table, because most of these words may also be names.
-#include <fmt/format.h>
 
 #include <string_view>
 #include <vector>

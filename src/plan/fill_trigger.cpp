@@ -1,14 +1,13 @@
 // Making fill triggers part of a plan; see fill_trigger.hpp.
 #include "plan/fill_trigger.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <set>
 #include <utility>
 
 #include "plan/words.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -21,7 +20,7 @@ constexpr const char* note_proof = "proof that the backfill left no gap";
 std::string hash_of(const std::string& text) {
   std::uint32_t hash = 2166136261U;
   for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
-  return fmt::format("{:08x}", hash);
+  return formatted("{:08x}", hash);
 }
 
 /// prefix_column_hash within 63 bytes, the column cut between characters.
@@ -118,7 +117,7 @@ std::string function_settings(const Step& step) {
 /// A dollar quote that does not occur in the text.
 std::string quote_around(const std::string& text) {
   std::string tag = "$fill$";
-  for (int n = 1; text.find(tag) != std::string::npos; ++n) tag = fmt::format("$fill{}$", n);
+  for (int n = 1; text.find(tag) != std::string::npos; ++n) tag = formatted("$fill{}$", n);
   return tag;
 }
 
@@ -134,15 +133,15 @@ std::string lookup_of(const RowChange& change) {
 std::string values_of(const RowChange& change, bool named) {
   std::string out;
   for (std::size_t i = 0; i < change.values.size(); ++i) {
-    out += fmt::format("{}({})", i == 0 ? "" : ", ", change.values[i]);
-    if (named) out += fmt::format(" AS v{}", i + 1);
+    out += formatted("{}({})", i == 0 ? "" : ", ", change.values[i]);
+    if (named) out += formatted(" AS v{}", i + 1);
   }
   return out;
 }
 
 std::string function_text(const Fill& fill, const Step& step) {
   const RowChange& change = *fill.change;
-  std::string body = fmt::format(
+  std::string body = formatted(
       "\n#variable_conflict use_column\n"
       "-- Made for the time of a backfill: a row that it would fill is filled as it is written.\n"
       "DECLARE\n"
@@ -155,13 +154,13 @@ std::string function_text(const Fill& fill, const Step& step) {
       "    IF FOUND THEN\n",
       fill.column, values_of(change, true), alias_of(change), lookup_of(change), change.condition);
   for (std::size_t i = 0; i < change.set_columns.size(); ++i) {
-    body += fmt::format("      NEW.{} := filled.v{};\n", change.set_columns[i], i + 1);
+    body += formatted("      NEW.{} := filled.v{};\n", change.set_columns[i], i + 1);
   }
   body += "    END IF;\n  END IF;\n  RETURN NEW;\nEND\n";
   const std::string quote = quote_around(body);
   const std::string schema = first_parts(fill.table);
   const std::string path = step.path.empty() ? "pg_catalog" : step.path;
-  return fmt::format(
+  return formatted(
       "CREATE OR REPLACE FUNCTION {}.{}() RETURNS trigger LANGUAGE plpgsql\nSET standard_conforming_strings = on\nSET "
       "search_path = {}{}{}\nAS {}{}{}",
       schema, fill.name, path, path.find("pg_temp") == std::string::npos ? ", pg_temp" : "", function_settings(step),
@@ -185,20 +184,19 @@ std::vector<PlannedStatement> making(const Fill& fill, const Step& step) {
   std::vector<PlannedStatement> out;
   out.push_back(generated(
       StatementKind::select, "SELECT",
-      fmt::format("SELECT {}\nFROM (SELECT * FROM {} LIMIT 0) AS {}{}\nWHERE ({})", values_of(*fill.change, false),
-                  fill.table, alias_of(*fill.change), lookup_of(*fill.change), fill.change->condition),
+      formatted("SELECT {}\nFROM (SELECT * FROM {} LIMIT 0) AS {}{}\nWHERE ({})", values_of(*fill.change, false),
+                fill.table, alias_of(*fill.change), lookup_of(*fill.change), fill.change->condition),
       fill.table, "AccessShareLock",
       "reads nothing: what the trigger cannot mean fails here and not in the application"));
   out.push_back(generated(StatementKind::create_object, "CREATE FUNCTION", function_text(fill, step), "", "",
                           "of the fill trigger; runs with the rights of the writer"));
-  out.push_back(
-      generated(StatementKind::create_object, "CREATE TRIGGER",
-                fmt::format("CREATE OR REPLACE TRIGGER {0} BEFORE INSERT OR UPDATE ON {1} FOR EACH ROW EXECUTE "
-                            "FUNCTION {2}.{0}()",
-                            fill.name, fill.table, first_parts(fill.table)),
-                fill.table, "ShareRowExclusiveLock", note_kept));
+  out.push_back(generated(StatementKind::create_object, "CREATE TRIGGER",
+                          formatted("CREATE OR REPLACE TRIGGER {0} BEFORE INSERT OR UPDATE ON {1} FOR EACH ROW EXECUTE "
+                                    "FUNCTION {2}.{0}()",
+                                    fill.name, fill.table, first_parts(fill.table)),
+                          fill.table, "ShareRowExclusiveLock", note_kept));
   out.push_back(generated(StatementKind::alter_table, "ALTER TABLE",
-                          fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", fill.table, fill.name), fill.table,
+                          formatted("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", fill.table, fill.name), fill.table,
                           "ShareRowExclusiveLock", "also for rows that replication writes"));
   return out;
 }
@@ -206,25 +204,25 @@ std::vector<PlannedStatement> making(const Fill& fill, const Step& step) {
 std::vector<PlannedStatement> dropping(const Fill& fill) {
   std::vector<PlannedStatement> out;
   out.push_back(generated(StatementKind::drop, "DROP TRIGGER",
-                          fmt::format("DROP TRIGGER IF EXISTS {} ON {}", fill.name, fill.table), fill.table,
+                          formatted("DROP TRIGGER IF EXISTS {} ON {}", fill.name, fill.table), fill.table,
                           "AccessExclusiveLock", "nothing relies on the fill trigger any more"));
   out.push_back(generated(StatementKind::drop, "DROP FUNCTION",
-                          fmt::format("DROP FUNCTION IF EXISTS {}.{}()", first_parts(fill.table), fill.name), "", "",
+                          formatted("DROP FUNCTION IF EXISTS {}.{}()", first_parts(fill.table), fill.name), "", "",
                           ""));
   return out;
 }
 
 PlannedStatement adding_check(const Fill& fill) {
   return generated(StatementKind::alter_table, "ALTER TABLE",
-                   fmt::format("ALTER TABLE {0} ADD CONSTRAINT {1} CHECK (NOT ({2})) NOT "
-                               "VALID",
-                               fill.table, fill.verify, fill.change->condition),
+                   formatted("ALTER TABLE {0} ADD CONSTRAINT {1} CHECK (NOT ({2})) NOT "
+                             "VALID",
+                             fill.table, fill.verify, fill.change->condition),
                    fill.table, "AccessExclusiveLock", note_proof);
 }
 
 PlannedStatement validating_check(const Fill& fill) {
   PlannedStatement out = generated(StatementKind::validate, "ALTER TABLE",
-                                   fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", fill.table, fill.verify),
+                                   formatted("ALTER TABLE {} VALIDATE CONSTRAINT {}", fill.table, fill.verify),
                                    fill.table, "ShareUpdateExclusiveLock", note_proof);
   AlterAction action;
   action.kind = "validate constraint";
@@ -236,7 +234,7 @@ PlannedStatement validating_check(const Fill& fill) {
 
 PlannedStatement dropping_check(const Fill& fill) {
   return generated(StatementKind::alter_table, "ALTER TABLE",
-                   fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", fill.table, fill.verify), fill.table,
+                   formatted("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", fill.table, fill.verify), fill.table,
                    "AccessExclusiveLock", "");
 }
 

@@ -16,7 +16,7 @@
 #include <map>
 #include <set>
 
-#include <fmt/format.h>
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -80,7 +80,7 @@ class Derivation {
   }
 
   void refuse(const Statement& s, const std::string& why) {
-    result_.why_not.push_back(fmt::format("statement {} ({}) cannot be derived: {}", s.number, s.tag, why));
+    result_.why_not.push_back(formatted("statement {} ({}) cannot be derived: {}", s.number, s.tag, why));
   }
 
   bool lines_since(size_t creation, size_t now) const {
@@ -203,14 +203,14 @@ class Derivation {
     }
     if (undone.empty()) return;
     std::string line =
-        fmt::format("ALTER {}{} {} ", s.tag.size() > 6 ? s.tag.substr(6) : "TABLE", s.only ? " ONLY" : "", s.relation);
+        formatted("ALTER {}{} {} ", s.tag.size() > 6 ? s.tag.substr(6) : "TABLE", s.only ? " ONLY" : "", s.relation);
     for (size_t k = undone.size(); k-- > 0;) line += undone[k] + (k > 0 ? ", " : "");
     lines_[i] = std::move(line);
   }
 
   /// Work on something new that must go first, as it may use an object that is younger and is dropped earlier.
   static std::optional<std::string> before_younger_objects(const AlterAction& action) {
-    if (action.kind == "set default") return fmt::format("ALTER COLUMN {} DROP DEFAULT", action.name);
+    if (action.kind == "set default") return formatted("ALTER COLUMN {} DROP DEFAULT", action.name);
     bool const uses = action.kind == "add column" || action.kind == "add constraint" || action.kind == "inherit" ||
                       action.kind == "attach partition";
     return uses && action.inverse && !action.inverse->empty() ? action.inverse : std::nullopt;

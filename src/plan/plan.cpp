@@ -1,8 +1,6 @@
 // Cutting scripts into steps; see plan.hpp.
 #include "plan/plan.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <stdexcept>
 #include <unordered_set>
@@ -12,6 +10,7 @@
 #include "plan/fill_trigger.hpp"
 #include "plan/words.hpp"
 #include "statement/error.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -102,16 +101,16 @@ CursorDecision of_copy(const RowChange& change, const RelationFacts& facts, cons
     return {CursorChoice::ctid, "copies by blocks: a row that is there already stays"};
   }
   const std::string options =
-      fmt::format("{{\"action\": \"copy\", \"into\": {}, \"on_conflict\": \"nothing\"}}", backfill::quote(copy.into));
+      formatted("{{\"action\": \"copy\", \"into\": {}, \"on_conflict\": \"nothing\"}}", backfill::quote(copy.into));
   throw MigrationError(
-      sqlstate::feature_not_supported, fmt::format("rows of table {} cannot be copied in batches", change.relation),
+      sqlstate::feature_not_supported, formatted("rows of table {} cannot be copied in batches", change.relation),
       wish != "ctid" && !copy.keeps_present
           ? "It has no unique key of columns that are NOT NULL, so a row could be copied twice."
-          : fmt::format("By blocks a row may come twice: option \"on_conflict\": \"nothing\" is needed, and a unique "
-                        "key of {} among the columns that are copied unchanged.",
-                        copy.into),
-      fmt::format("SELECT migration_backfill({}, NULL, NULL, {});", backfill::literal(change.relation),
-                  backfill::literal(options)));
+          : formatted("By blocks a row may come twice: option \"on_conflict\": \"nothing\" is needed, and a unique "
+                      "key of {} among the columns that are copied unchanged.",
+                      copy.into),
+      formatted("SELECT migration_backfill({}, NULL, NULL, {});", backfill::literal(change.relation),
+                backfill::literal(options)));
 }
 
 CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
@@ -164,7 +163,7 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
     throw MigrationError(
         sqlstate::feature_not_supported, "cursor keyset is not possible here",
         "It needs a unique key of columns that are NOT NULL and that the backfill does not change.",
-        fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
+        formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
   }
   CursorDecision decision = by_rule(change, facts);
   if (wish == "ctid" && decision.choice != CursorChoice::ctid) {
@@ -173,7 +172,7 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
           sqlstate::feature_not_supported, "cursor ctid needs a condition",
           "By blocks a row may be met twice: only a condition that a changed row no longer meets "
           "keeps it from being changed twice.",
-          fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
+          formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
     }
     decision = {CursorChoice::ctid, "batches by blocks, as asked", true};
   }

@@ -8,8 +8,8 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
 #include <fmt/ranges.h>
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -50,8 +50,8 @@ void RevisionGraph::index_names() {
     validate_revision_id(revisions_[i].id);
     if (!names_.emplace(revisions_[i].id, i).second) {
       throw GraphError(GraphErrorKind::duplicate_revision,
-                       fmt::format("Revision {} is present more than once", revisions_[i].id), "",
-                       fmt::format("SELECT * FROM migration_show({});", sql_literal(revisions_[i].id)));
+                       formatted("Revision {} is present more than once", revisions_[i].id), "",
+                       formatted("SELECT * FROM migration_show({});", sql_literal(revisions_[i].id)));
     }
   }
   for (std::size_t i = 0; i < size(); ++i) {
@@ -60,10 +60,10 @@ void RevisionGraph::index_names() {
       const auto [place, fresh] = names_.emplace(label, i);
       if (!fresh) {
         throw GraphError(GraphErrorKind::duplicate_label,
-                         fmt::format("Branch name '{}' in revision {} already used by revision {}", label,
-                                     revisions_[i].id, revisions_[place->second].id),
+                         formatted("Branch name '{}' in revision {} already used by revision {}", label,
+                                   revisions_[i].id, revisions_[place->second].id),
                          "Revision ids and branch labels share one set of names.",
-                         fmt::format("SELECT * FROM migration_show({});", sql_literal(label)));
+                         formatted("SELECT * FROM migration_show({});", sql_literal(label)));
       }
       ++label_count_;
     }
@@ -78,8 +78,8 @@ void append_once(std::vector<std::size_t>& row, std::size_t index) {
 
 GraphError loop_error(GraphErrorKind kind, std::string_view what, const std::vector<std::string>& ids,
                       std::string detail) {
-  return {kind, fmt::format("{} is detected in revisions ({})", what, fmt::join(ids, ", ")), std::move(detail),
-          fmt::format("SELECT migration_unregister({});", sql_literal(ids.front()))};
+  return {kind, formatted("{} is detected in revisions ({})", what, fmt::join(ids, ", ")), std::move(detail),
+          formatted("SELECT migration_unregister({});", sql_literal(ids.front()))};
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 // statement that runs as it stands, maybe with a remark behind `  -- `. Memory: results are owned strings.
 #include "revision/graph_error.hpp"
 
-#include <fmt/format.h>
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -55,7 +55,7 @@ const KindRow& row_of(GraphErrorKind kind) noexcept {
 }
 
 std::string cannot_locate(std::string_view name) {
-  return fmt::format("Can't locate revision identified by '{}'", name);
+  return formatted("Can't locate revision identified by '{}'", name);
 }
 
 }  // namespace
@@ -83,35 +83,35 @@ GraphError no_such_revision(std::string_view name) {
   const char* more =
       name.size() < 4 ? "; please ensure at least four characters are present for partial revision identifier matches"
                       : "";
-  return {K::no_such_revision, cannot_locate(name), fmt::format("No such revision or branch '{}'{}", name, more),
+  return {K::no_such_revision, cannot_locate(name), formatted("No such revision or branch '{}'{}", name, more),
           look_at_history};
 }
 
 GraphError no_such_branch(std::string_view label) {
-  return {K::no_such_branch, cannot_locate(label), fmt::format("No such branch: '{}'", label),
+  return {K::no_such_branch, cannot_locate(label), formatted("No such branch: '{}'", label),
           "SELECT * FROM migration_branches();"};
 }
 
 GraphError ambiguous_prefix(std::string_view prefix, const std::vector<std::string_view>& matches) {
   std::string shown;
-  for (std::size_t i = 0; i < matches.size() && i < 3; ++i) shown += fmt::format("{}'{}'", i ? ", " : "", matches[i]);
+  for (std::size_t i = 0; i < matches.size() && i < 3; ++i) shown += formatted("{}'{}'", i ? ", " : "", matches[i]);
   return {K::ambiguous_prefix, cannot_locate(prefix),
-          fmt::format("Multiple revisions start with '{}': {}...", prefix, shown), look_at_history};
+          formatted("Multiple revisions start with '{}': {}...", prefix, shown), look_at_history};
 }
 
 GraphError unknown_applied(std::string_view id, GraphErrorKind kind) {
   const char* cause = kind == K::no_such_branch ? "No such branch: " : "No such revision or branch ";
   return {kind, cannot_locate(id),
-          fmt::format("{}'{}'. This database records it as applied, but it is not registered here.", cause, id),
-          fmt::format("{}  -- then register '{}' again; or, if you know which registered revision the schema matches, "
-                      "name that one in migration_stamp(revision, purge => true)",
-                      look_at_history, id)};
+          formatted("{}'{}'. This database records it as applied, but it is not registered here.", cause, id),
+          formatted("{}  -- then register '{}' again; or, if you know which registered revision the schema matches, "
+                    "name that one in migration_stamp(revision, purge => true)",
+                    look_at_history, id)};
 }
 
 GraphError relative_out_of_range(std::string_view relative, std::string_view count, std::string detail,
                                  std::string hint) {
   if (hint.empty()) hint = look_at_history;
-  return {K::relative_out_of_range, fmt::format("Relative revision {} didn't produce {} migrations", relative, count),
+  return {K::relative_out_of_range, formatted("Relative revision {} didn't produce {} migrations", relative, count),
           std::move(detail), std::move(hint)};
 }
 

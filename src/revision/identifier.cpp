@@ -5,9 +5,8 @@
 // here is read by the target grammar as exactly this name. Memory: none kept.
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "revision/graph.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -26,10 +25,10 @@ bool illegal(char c) {
 }
 
 void validate(std::string_view name, std::string_view what) {
-  if (name.empty()) refuse(fmt::format("A {} cannot be empty", what), "");
+  if (name.empty()) refuse(formatted("A {} cannot be empty", what), "");
   if (name.size() > longest_name) {
-    refuse(fmt::format("A {} cannot be longer than {} bytes", what, longest_name),
-           fmt::format("This one has {} bytes.", name.size()));
+    refuse(formatted("A {} cannot be longer than {} bytes", what, longest_name),
+           formatted("This one has {} bytes.", name.size()));
   }
   std::string bad;
   std::copy_if(name.begin(), name.end(), std::back_inserter(bad), illegal);
@@ -37,12 +36,12 @@ void validate(std::string_view name, std::string_view what) {
   bad.erase(std::unique(bad.begin(), bad.end()), bad.end());
   if (!bad.empty()) {
     std::string listed;
-    for (char c : bad) listed += fmt::format("{}{}", listed.empty() ? "" : ", ", c);
-    refuse(fmt::format("Character(s) '{}' not allowed in {} '{}'", listed, what, name),
+    for (char c : bad) listed += formatted("{}{}", listed.empty() ? "" : ", ", c);
+    refuse(formatted("Character(s) '{}' not allowed in {} '{}'", listed, what, name),
            "@ - + : are operators of the target grammar; comma and white space separate targets.");
   }
   if (is_reserved_name(name)) {
-    refuse(fmt::format("'{}' is reserved and not allowed as {}", name, what),
+    refuse(formatted("'{}' is reserved and not allowed as {}", name, what),
            "head, heads, base and current are symbols of the target grammar.");
   }
 }

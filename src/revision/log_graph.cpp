@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -28,7 +28,7 @@ class Drawing {
     for (std::size_t parent : row_parents) {
       if (parent <= row) {
         throw MigrationError(sqlstate::internal_error, "a history drawing needs children before parents",
-                             fmt::format("Row {} has parent row {}.", row, parent), "");
+                             formatted("Row {} has parent row {}.", row, parent), "");
       }
       if (std::find(parents.begin(), parents.end(), parent) == parents.end()) parents.push_back(parent);
     }

@@ -5,9 +5,8 @@
 // of all paths. Memory: vectors freed on return.
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "revision/paths.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -16,10 +15,9 @@ using K = GraphErrorKind;
 namespace {
 
 GraphError not_a_line(std::string_view range) {
-  return {
-      K::range_not_ancestor,
-      fmt::format("Requested range {} does not refer to ancestor/descendant revisions along the same branch", range),
-      "The first revision of a range must be an ancestor of the last one.", look_at_history};
+  return {K::range_not_ancestor,
+          formatted("Requested range {} does not refer to ancestor/descendant revisions along the same branch", range),
+          "The first revision of a range must be an ancestor of the last one.", look_at_history};
 }
 
 // The lower end. Relative without a symbol, it counts down from the upper end and stops at base.
@@ -60,11 +58,11 @@ std::vector<std::size_t> history(const RevisionGraph& graph, const AppliedSet& a
   if (range.find_first_not_of(" \t\r\n\f\v") != std::string_view::npos) {
     const auto given = split_range(range);
     if (!given) {
-      throw GraphError(K::bad_history_range, "History range requires [start]:[end], [start]:, or :[end]",
-                       fmt::format("'{}' is not a range.", range),
-                       fmt::format("SELECT * FROM migration_history({});", range.find(':') == std::string_view::npos
-                                                                               ? sql_literal(fmt::format("{}:", range))
-                                                                               : "'base:heads'"));
+      throw GraphError(
+          K::bad_history_range, "History range requires [start]:[end], [start]:, or :[end]",
+          formatted("'{}' is not a range.", range),
+          formatted("SELECT * FROM migration_history({});",
+                    range.find(':') == std::string_view::npos ? sql_literal(formatted("{}:", range)) : "'base:heads'"));
     }
     ends = *given;
   }
@@ -124,7 +122,7 @@ std::vector<std::size_t> show(const RevisionGraph& graph, const AppliedSet& appl
       if (walk.overshot) {
         throw relative_out_of_range(
             counted.relative->text, counted.relative->count(),
-            fmt::format("There are only {} revision(s) from {} down to base.", walk.passed.size(), graph.id(head)));
+            formatted("There are only {} revision(s) from {} down to base.", walk.passed.size(), graph.id(head)));
       }
       if (walk.place) out.push_back(*walk.place);
     }
@@ -158,7 +156,7 @@ std::vector<std::size_t> select_revisions(const RevisionGraph& graph, std::strin
   for (std::size_t i : out) {
     if (seen[i]) {
       throw GraphError(K::duplicate_heads, "Duplicate head revisions specified",
-                       fmt::format("{} is named more than once.", graph.id(i)), "SELECT * FROM migration_heads();");
+                       formatted("{} is named more than once.", graph.id(i)), "SELECT * FROM migration_heads();");
     }
     seen[i] = 1;
   }
@@ -166,10 +164,10 @@ std::vector<std::size_t> select_revisions(const RevisionGraph& graph, std::strin
     if (splice || graph.is_head(i)) continue;
     throw GraphError(
         K::not_a_head,
-        fmt::format(
+        formatted(
             "Revision {} is not a head revision; please specify --splice to create a new branch from this revision",
             graph.id(i)),
-        fmt::format("{} already has a child: {}.", graph.id(i), graph.id(graph.children(i).front())),
+        formatted("{} already has a child: {}.", graph.id(i), graph.id(graph.children(i).front())),
         "SELECT * FROM migration_heads();");
   }
   return out;

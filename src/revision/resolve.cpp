@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -21,7 +21,7 @@ std::string Resolver::ids(const std::vector<std::size_t>& revisions) const {
 
 void Resolver::fail_multiple(const Target& target, const std::vector<std::size_t>& heads) const {
   const std::string asked = target.label && target.symbol == "head" ? *target.label + "@head" : target.symbol;
-  const std::string detail = fmt::format("Multiple heads are present for given argument '{}'; {}", asked, ids(heads));
+  const std::string detail = formatted("Multiple heads are present for given argument '{}'; {}", asked, ids(heads));
   const std::string merge = "SELECT migration_merge('merge heads');";
   switch (purpose_) {
     case Purpose::stamp:
@@ -36,10 +36,10 @@ void Resolver::fail_multiple(const Target& target, const std::vector<std::size_t
       break;
   }
   throw GraphError(K::multiple_heads,
-                   fmt::format("Multiple head revisions are present for given argument '{0}'; please specify a "
-                               "specific target revision, '<branchname>@{0}' to narrow to a specific head, or 'heads' "
-                               "for all heads",
-                               target.text),
+                   formatted("Multiple head revisions are present for given argument '{0}'; please specify a "
+                             "specific target revision, '<branchname>@{0}' to narrow to a specific head, or 'heads' "
+                             "for all heads",
+                             target.text),
                    detail, merge + "\nSELECT migration_upgrade('heads');");
 }
 
@@ -70,8 +70,8 @@ std::size_t Resolver::name(const Target& target) const {
     found = graph_.find(matches.front());
   }
   if (branch && !(*branch)[*found]) {
-    throw GraphError(K::not_member_of_branch, fmt::format("Can't locate revision identified by '{}'", target.symbol),
-                     fmt::format("Revision {} is not a member of branch '{}'", graph_.id(*found), *target.label),
+    throw GraphError(K::not_member_of_branch, formatted("Can't locate revision identified by '{}'", target.symbol),
+                     formatted("Revision {} is not a member of branch '{}'", graph_.id(*found), *target.label),
                      "SELECT * FROM migration_branches();");
   }
   return *found;
@@ -104,8 +104,8 @@ namespace {
 
 GraphError ambiguous_walk(std::string_view where, std::string_view choices, std::string_view first, bool up) {
   return {K::ambiguous_walk, "Ambiguous walk",
-          fmt::format("The next revision {} {} is not unique: {}.", up ? "above" : "below", where, choices),
-          fmt::format("SELECT migration_{}({});", up ? "upgrade" : "downgrade", sql_literal(first))};
+          formatted("The next revision {} {} is not unique: {}.", up ? "above" : "below", where, choices),
+          formatted("SELECT migration_{}({});", up ? "upgrade" : "downgrade", sql_literal(first))};
 }
 
 }  // namespace

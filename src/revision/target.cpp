@@ -8,8 +8,8 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
 #include <fmt/ranges.h>
+#include "statement/formatted.hpp"
 
 #include "revision/paths.hpp"
 
@@ -72,9 +72,9 @@ std::vector<std::size_t> upgrade_targets(const RevisionGraph& graph, const Appli
       }
       if (starts.size() > 1) {
         throw GraphError(K::ambiguous_upgrade, "Ambiguous upgrade from multiple current revisions",
-                         fmt::format("{} has several starting points: {}.", target.text, resolver.ids(starts)),
-                         fmt::format("SELECT migration_upgrade({});",
-                                     sql_literal(graph.id(starts.front()) + "@" + target.relative->text)));
+                         formatted("{} has several starting points: {}.", target.text, resolver.ids(starts)),
+                         formatted("SELECT migration_upgrade({});",
+                                   sql_literal(graph.id(starts.front()) + "@" + target.relative->text)));
       }
       if (!starts.empty()) start = starts.front();
     } else {
@@ -84,14 +84,14 @@ std::vector<std::size_t> upgrade_targets(const RevisionGraph& graph, const Appli
   } else {
     if (target.from_current()) {
       // An upgrade cannot go down from here; Alembic prints the number, not the text, and so does this.
-      throw relative_out_of_range(steps == 0 ? "0" : fmt::format("{}", steps), count,
+      throw relative_out_of_range(steps == 0 ? "0" : formatted("{}", steps), count,
                                   "An upgrade relative to the current revision counts upwards, from +1.");
     }
     walk = resolver.walk_down(resolver.one(target), -steps);
   }
   if (walk.overshot && !stop_at_end) {
     throw relative_out_of_range(text, count,
-                                fmt::format("The walk ends at {}.", walk.place ? graph.id(*walk.place) : "base"));
+                                formatted("The walk ends at {}.", walk.place ? graph.id(*walk.place) : "base"));
   }
   return walk.place ? std::vector<std::size_t>{*walk.place} : std::vector<std::size_t>{};
 }
@@ -101,8 +101,8 @@ namespace {
 void refuse_range(std::string_view target) {
   if (target.find(':') == std::string_view::npos) return;
   throw GraphError(K::range_not_allowed, "Range revision not allowed",
-                   fmt::format("'{}' is a range; here the database itself says where it stands.", target),
-                   fmt::format("SELECT migration_upgrade({});", sql_literal(target.substr(target.rfind(':') + 1))));
+                   formatted("'{}' is a range; here the database itself says where it stands.", target),
+                   formatted("SELECT migration_upgrade({});", sql_literal(target.substr(target.rfind(':') + 1))));
 }
 
 void refuse_overlap(const RevisionGraph& graph, const std::vector<std::size_t>& targets) {
@@ -127,11 +127,10 @@ void refuse_overlap(const RevisionGraph& graph, const std::vector<std::size_t>& 
       if (below[other]) others += (others.empty() ? "" : ", ") + graph.id(other);
     }
     if (others.empty()) continue;
-    throw GraphError(
-        K::requested_overlap,
-        fmt::format("Requested revision {} overlaps with other requested revisions {}", graph.id(i), others),
-        fmt::format("Going to {} includes {}.", graph.id(i), others),
-        fmt::format("SELECT migration_upgrade({});", sql_literal(graph.id(i))));
+    throw GraphError(K::requested_overlap,
+                     formatted("Requested revision {} overlaps with other requested revisions {}", graph.id(i), others),
+                     formatted("Going to {} includes {}.", graph.id(i), others),
+                     formatted("SELECT migration_upgrade({});", sql_literal(graph.id(i))));
   }
 }
 
@@ -140,13 +139,13 @@ void refuse_missing(const RevisionGraph& graph, const Marks& steps) {
     if (!steps[gap.revision]) continue;
     const Revision& revision = graph.at(gap.revision);
     throw GraphError(K::missing_reference,
-                     fmt::format("Revision {} referenced from {} -> {}{}, {} is not present", gap.missing,
-                                 revision.down.empty() ? "<base>" : fmt::format("{}", fmt::join(revision.down, ", ")),
-                                 revision.id, graph.is_head(gap.revision) ? " (head)" : "", revision.message),
-                     fmt::format("{} names {} as its {}, and nothing of this name is registered.", revision.id,
-                                 gap.missing, gap.dependency ? "dependency" : "parent"),
-                     fmt::format("SELECT * FROM migration_check();  -- register {}, or register {} again without it",
-                                 gap.missing, revision.id));
+                     formatted("Revision {} referenced from {} -> {}{}, {} is not present", gap.missing,
+                               revision.down.empty() ? "<base>" : formatted("{}", fmt::join(revision.down, ", ")),
+                               revision.id, graph.is_head(gap.revision) ? " (head)" : "", revision.message),
+                     formatted("{} names {} as its {}, and nothing of this name is registered.", revision.id,
+                               gap.missing, gap.dependency ? "dependency" : "parent"),
+                     formatted("SELECT * FROM migration_check();  -- register {}, or register {} again without it",
+                               gap.missing, revision.id));
   }
 }
 
@@ -183,9 +182,9 @@ void refuse_shared(const RevisionGraph& graph, const AppliedSet& applied, const 
       if (child == walk.passed[k - 1] || !applied.contains(child)) continue;
       throw relative_out_of_range(
           target.relative->text, target.relative->count(),
-          fmt::format("Below {}, revision {} is shared with {}, which is applied and not asked for.",
-                      graph.id(walk.passed[k - 1]), graph.id(walk.passed[k]), graph.id(child)),
-          walk.place ? fmt::format("SELECT migration_downgrade({});", sql_literal(graph.id(*walk.place)))
+          formatted("Below {}, revision {} is shared with {}, which is applied and not asked for.",
+                    graph.id(walk.passed[k - 1]), graph.id(walk.passed[k]), graph.id(child)),
+          walk.place ? formatted("SELECT migration_downgrade({});", sql_literal(graph.id(*walk.place)))
                      : "SELECT migration_downgrade('base');");
     }
   }
@@ -208,17 +207,16 @@ DowngradeTarget from_current(const RevisionGraph& graph, const AppliedSet& appli
   if (starts.empty()) {
     throw relative_out_of_range(
         text, count,
-        target.label ? fmt::format("Nothing of branch '{}' is applied.", *target.label) : "Nothing is applied.");
+        target.label ? formatted("Nothing of branch '{}' is applied.", *target.label) : "Nothing is applied.");
   }
   if (starts.size() > 1) {
-    throw GraphError(
-        K::ambiguous_downgrade, fmt::format("downgrade {} from multiple heads is ambiguous", target.text),
-        fmt::format("Applied heads: {}.", resolver.ids(starts)),
-        fmt::format("SELECT migration_downgrade({});", sql_literal(graph.id(starts.front()) + "@" + text)));
+    throw GraphError(K::ambiguous_downgrade, formatted("downgrade {} from multiple heads is ambiguous", target.text),
+                     formatted("Applied heads: {}.", resolver.ids(starts)),
+                     formatted("SELECT migration_downgrade({});", sql_literal(graph.id(starts.front()) + "@" + text)));
   }
   const Walk walk = resolver.walk_down(starts.front(), -steps);
   if (walk.overshot) {
-    throw relative_out_of_range(text, count, fmt::format("Only {} revision(s) down to base.", walk.passed.size()));
+    throw relative_out_of_range(text, count, formatted("Only {} revision(s) down to base.", walk.passed.size()));
   }
   if (target.label) refuse_shared(graph, applied, target, walk);
   const std::size_t branch = target.label ? resolver.label(*target.label, LabelError::no_such_branch) : starts.front();
@@ -241,7 +239,7 @@ DowngradeTarget downgrade_target(const RevisionGraph& graph, const AppliedSet& a
   if (walk.overshot) {
     throw GraphError(
         K::walked_too_far, "Walked too far",
-        fmt::format("'{}' leaves the history at {}.", target.text, walk.place ? graph.id(*walk.place) : "base"),
+        formatted("'{}' leaves the history at {}.", target.text, walk.place ? graph.id(*walk.place) : "base"),
         look_at_history);
   }
   out.place = walk.place;
@@ -278,11 +276,10 @@ std::vector<std::size_t> downgrade_path(const RevisionGraph& graph, const Applie
     if (!is_current) {
       const Resolver resolver(graph, applied, Purpose::walk);
       throw GraphError(
-          K::range_not_ancestor,
-          fmt::format("Destination {} is not a valid downgrade target from current head(s)", text),
-          fmt::format("Nothing to undo: {} is {}, and the applied heads are: {}.", graph.id(*to.place),
-                      applied.contains(*to.place) ? "applied, but no applied revision follows it" : "not applied",
-                      heads.empty() ? "none" : resolver.ids(heads)),
+          K::range_not_ancestor, formatted("Destination {} is not a valid downgrade target from current head(s)", text),
+          formatted("Nothing to undo: {} is {}, and the applied heads are: {}.", graph.id(*to.place),
+                    applied.contains(*to.place) ? "applied, but no applied revision follows it" : "not applied",
+                    heads.empty() ? "none" : resolver.ids(heads)),
           "SELECT * FROM migration_current();");
     }
   }

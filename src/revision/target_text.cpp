@@ -6,9 +6,8 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "revision/graph_error.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -30,8 +29,8 @@ RelativePart parse_relative(std::string_view part, std::string_view whole) {
     out.steps = std::min<std::int64_t>(out.steps * 10 + (part[i] - '0'), most_steps);
   }
   if (i == 1 || i < part.size()) {
-    throw GraphError(GraphErrorKind::revision_error, fmt::format("Can't locate revision identified by '{}'", whole),
-                     fmt::format("A relative target ends with + or - and a number; '{}' does not.", part),
+    throw GraphError(GraphErrorKind::revision_error, formatted("Can't locate revision identified by '{}'", whole),
+                     formatted("A relative target ends with + or - and a number; '{}' does not.", part),
                      look_at_history);
   }
   if (part[0] == '-') out.steps = -out.steps;

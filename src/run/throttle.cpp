@@ -1,7 +1,7 @@
 // The limits, one by one; see throttle.hpp.
 #include "run/throttle.hpp"
 
-#include <fmt/format.h>
+#include "statement/formatted.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -47,7 +47,7 @@ void Throttle::judge(const Measure& m, const Signals& signals) {
   for (const Unreadable& missing : signals.unreadable) {
     if (missing.key != m.key) continue;
     engaged = true;
-    hold(m.key, fmt::format("{} cannot be read; {}", missing.what, missing.cure));
+    hold(m.key, formatted("{} cannot be read; {}", missing.what, missing.cure));
     return;
   }
   if (!m.value) {
@@ -91,15 +91,15 @@ void Throttle::judge_lag(const Settings& s, const Signals& now, double now_ms) {
   Measure bytes{"max_lag", s.max_lag, {}, {}};
   if (furthest != nullptr) {
     bytes.value = static_cast<double>(std::max(0LL, now.wal_position - *furthest->position));
-    bytes.text = fmt::format("standby {} has {} to replay (limit {})", quoted(furthest->name),
-                             about_bytes(*bytes.value), show_bytes(s.max_lag.value_or(0)));
+    bytes.text = formatted("standby {} has {} to replay (limit {})", quoted(furthest->name), about_bytes(*bytes.value),
+                           show_bytes(s.max_lag.value_or(0)));
   }
   judge(bytes, now);
   Measure time{"max_lag_time", s.max_lag_time_ms, {}, {}};
   if (oldest != nullptr) {
     time.value = lag_s * 1000;
-    time.text = fmt::format("standby {} is {} behind (limit {})", quoted(oldest->name), about_duration(lag_s * 1000),
-                            show_duration(s.max_lag_time_ms.value_or(0)));
+    time.text = formatted("standby {} is {} behind (limit {})", quoted(oldest->name), about_duration(lag_s * 1000),
+                          show_duration(s.max_lag_time_ms.value_or(0)));
   }
   judge(time, now);
 }
@@ -125,8 +125,8 @@ void Throttle::judge_standbys_gone(const Settings& s, const Signals& now) {
   }
   for (const auto& [name, count] : at_start_) {
     if (present[name] >= count) continue;
-    hold(key, fmt::format("standby {} is gone, which was there at the start; to go on without it switch {} off and on",
-                          quoted(name), key));
+    hold(key, formatted("standby {} is gone, which was there at the start; to go on without it switch {} off and on",
+                        quoted(name), key));
   }
 }
 
@@ -138,33 +138,32 @@ void Throttle::judge_load(const Settings& s, const Signals& now) {
   Measure slots{"max_slot_retention", s.max_slot_retention, {}, {}};
   if (slot != nullptr) {
     slots.value = static_cast<double>(slot->retained);
-    slots.text =
-        fmt::format("{}slot {} holds {} of WAL (limit {})", slot->active ? "" : "inactive ", quoted(slot->name),
-                    about_bytes(*slots.value), show_bytes(s.max_slot_retention.value_or(0)));
+    slots.text = formatted("{}slot {} holds {} of WAL (limit {})", slot->active ? "" : "inactive ", quoted(slot->name),
+                           about_bytes(*slots.value), show_bytes(s.max_slot_retention.value_or(0)));
   }
   judge(slots, now);
   Measure archive{"max_archive_backlog", s.max_archive_backlog, {}, {}};
   if (now.archive_backlog) {
     archive.value = static_cast<double>(*now.archive_backlog);
-    archive.text = fmt::format("{} WAL files wait for the archive (limit {}){}", *now.archive_backlog,
-                               s.max_archive_backlog.value_or(0), now.archiver_failing ? ", whose command fails" : "");
+    archive.text = formatted("{} WAL files wait for the archive (limit {}){}", *now.archive_backlog,
+                             s.max_archive_backlog.value_or(0), now.archiver_failing ? ", whose command fails" : "");
   }
   judge(archive, now);
   Measure rate{"max_wal_rate", s.max_wal_rate, now.other_wal_rate, {}};
   if (now.other_wal_rate) {
-    rate.text = fmt::format("others write {} of WAL per second (limit {}/s)", about_bytes(*now.other_wal_rate),
-                            show_bytes(s.max_wal_rate.value_or(0)));
+    rate.text = formatted("others write {} of WAL per second (limit {}/s)", about_bytes(*now.other_wal_rate),
+                          show_bytes(s.max_wal_rate.value_or(0)));
   }
   judge(rate, now);
   const auto count = [](const std::optional<long long>& n) {
     return n ? std::optional<double>(static_cast<double>(*n)) : std::nullopt;
   };
   judge(Measure{"max_active", s.max_active, count(now.active),
-                fmt::format("{} sessions are active (limit {})", now.active.value_or(0), s.max_active.value_or(0))},
+                formatted("{} sessions are active (limit {})", now.active.value_or(0), s.max_active.value_or(0))},
         now);
   judge(Measure{"max_waiters", s.max_waiters, count(now.waiters),
-                fmt::format("{} sessions wait for a lock on the table (limit {}), first {}", now.waiters.value_or(0),
-                            s.max_waiters.value_or(0), now.first_waiter)},
+                formatted("{} sessions wait for a lock on the table (limit {}), first {}", now.waiters.value_or(0),
+                          s.max_waiters.value_or(0), now.first_waiter)},
         now);
   // An anti-wraparound vacuum is always let pass: nothing may hold that one up.
   if (now.vacuum == TableVacuum::wraparound) {
@@ -173,7 +172,7 @@ void Throttle::judge_load(const Settings& s, const Signals& now) {
     const auto missing = std::find_if(now.unreadable.begin(), now.unreadable.end(),
                                       [](const Unreadable& u) { return u.key == "autovacuum"; });
     if (missing != now.unreadable.end()) {
-      hold("autovacuum", fmt::format("{} cannot be read; {}", missing->what, missing->cure));
+      hold("autovacuum", formatted("{} cannot be read; {}", missing->what, missing->cure));
     } else if (now.vacuum == TableVacuum::ordinary) {
       hold("autovacuum", "the table is being vacuumed");
     }
@@ -181,15 +180,14 @@ void Throttle::judge_load(const Settings& s, const Signals& now) {
   Measure xmin{"max_xmin_age", s.max_xmin_age_ms, {}, {}};
   if (now.xmin_age_s) {
     xmin.value = *now.xmin_age_s * 1000;
-    xmin.text = fmt::format("a snapshot of {} is {} old and keeps dead rows (limit {})", now.xmin_holder,
-                            about_duration(*xmin.value), show_duration(s.max_xmin_age_ms.value_or(0)));
+    xmin.text = formatted("a snapshot of {} is {} old and keeps dead rows (limit {})", now.xmin_holder,
+                          about_duration(*xmin.value), show_duration(s.max_xmin_age_ms.value_or(0)));
   }
   judge(xmin, now);
-  judge(
-      Measure{"max_size", s.max_size, count(now.table_bytes),
-              fmt::format("the table has {} (limit {})", about_bytes(static_cast<double>(now.table_bytes.value_or(0))),
+  judge(Measure{"max_size", s.max_size, count(now.table_bytes),
+                formatted("the table has {} (limit {})", about_bytes(static_cast<double>(now.table_bytes.value_or(0))),
                           show_bytes(s.max_size.value_or(0)))},
-      now);
+        now);
 }
 
 void Throttle::judge_user(const Settings& s, const Signals& now) {
@@ -202,13 +200,13 @@ void Throttle::judge_user(const Settings& s, const Signals& now) {
   }
   if (s.throttle) hold("throttle", "switched on by hand");
   if (now.starts_in_s && *now.starts_in_s > 0) {
-    hold("start_at", fmt::format("starts in {}", about_duration(*now.starts_in_s * 1000)));
+    hold("start_at", formatted("starts in {}", about_duration(*now.starts_in_s * 1000)));
   }
   bool open = s.windows.empty();
   for (std::size_t i = 0; i < s.windows.size() && i < now.local_times.size(); ++i) {
     open = open || backfill::is_open(s.windows[i], now.local_times[i].weekday, now.local_times[i].minute);
   }
-  if (!open) hold("window", fmt::format("closed; open are {}", backfill::show_windows(s.windows)));
+  if (!open) hold("window", formatted("closed; open are {}", backfill::show_windows(s.windows)));
 }
 
 std::optional<Hold> Throttle::decide(const Settings& settings, const Signals& signals, double now_ms) {

@@ -5,14 +5,13 @@
 // another of the same name. Invariants: rows and cursor commit together, as for any batch; when the table of the rows
 // copied so far is not the same any more, or emptied, that is an error and not a gap. Locks: RowExclusiveLock on it,
 // under lock_timeout, with the transaction of each batch.
-#include <fmt/format.h>
-
 #include "backfill/call_text.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/other_table.hpp"
 #include "pg/lock.hpp"
 #include "pg/settings.hpp"
 #include "plan/words.hpp"
+#include "statement/formatted.hpp"
 #include "worker/backfill_job.hpp"
 
 namespace migration {
@@ -21,7 +20,7 @@ void BackfillJob::create_copy(const RowChange& change) {
   pg::SettingsFrame frame;
   enter_script();
   const catalog::CopyTarget target =
-      catalog::copy_target(change, fmt::format("SELECT migration_cancel({});", run.run_id));
+      catalog::copy_target(change, formatted("SELECT migration_cancel({});", run.run_id));
   record.into_oid = target.oid;
   record.into_columns = target.columns;
   record.action = "copy";
@@ -30,9 +29,9 @@ void BackfillJob::create_copy(const RowChange& change) {
 
 void BackfillJob::refuse_into_gone(const std::string& name) const {
   throw MigrationError(sqlstate::undefined_table,
-                       fmt::format("table {}, into which backfill job {} copies, is gone", name, record.job_id),
+                       formatted("table {}, into which backfill job {} copies, is gone", name, record.job_id),
                        "It was dropped while the backfill was under way, and the rows copied so far with it.",
-                       fmt::format("SELECT migration_cancel({});", run.run_id));
+                       formatted("SELECT migration_cancel({});", run.run_id));
 }
 
 std::string BackfillJob::find_into(const RowChange& change) {
@@ -61,21 +60,21 @@ void BackfillJob::hold_into() {
   if (now.name.empty()) refuse_into_gone(into_name_);
   std::string files;
   for (const catalog::Leaf& leaf : catalog::leaves_of(record.into_oid)) {
-    files += fmt::format("{}:{} ", leaf.oid, leaf.file);
+    files += formatted("{}:{} ", leaf.oid, leaf.file);
   }
   if (into_types_.empty()) into_types_ = now.column_types;
   if (into_files_.empty()) into_files_ = files;
   const std::string hint =
-      fmt::format("SELECT migration_resume({});\nSELECT migration_cancel({});", run.run_id, run.run_id);
+      formatted("SELECT migration_resume({});\nSELECT migration_cancel({});", run.run_id, run.run_id);
   if (now.column_types != into_types_) {
     throw MigrationError(sqlstate::not_in_prerequisite_state,
-                         fmt::format("columns of table {} have changed while rows were being copied into it", now.name),
-                         fmt::format("It started with {}; now there is {}.", into_types_, now.column_types), hint);
+                         formatted("columns of table {} have changed while rows were being copied into it", now.name),
+                         formatted("It started with {}; now there is {}.", into_types_, now.column_types), hint);
   }
   if (files != into_files_) {
     throw MigrationError(
         sqlstate::not_in_prerequisite_state,
-        fmt::format("table {} was rewritten or truncated while rows were being copied into it", now.name),
+        formatted("table {} was rewritten or truncated while rows were being copied into it", now.name),
         "If it was truncated, the rows copied so far are gone: then cancel, and copy again. Resuming goes on behind "
         "them.",
         hint);

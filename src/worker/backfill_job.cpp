@@ -1,8 +1,6 @@
 // Making and finding backfill jobs; see backfill_job.hpp.
 #include "worker/backfill_job.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "backfill/call_text.hpp"
@@ -19,6 +17,7 @@
 #include "plan/fill_trigger.hpp"
 #include "plan/words.hpp"
 #include "run/decision.hpp"
+#include "statement/formatted.hpp"
 #include "worker/backfill_options.hpp"
 #include "worker/executor.hpp"
 #include "worker/owner_rights.hpp"
@@ -40,9 +39,9 @@ RowChange change_of(const Statement& s) {
   // SELECT migration_backfill(...): put together as the UPDATE it stands for and parsed as that, so that the texts can
   // be nothing but a SET list and a condition.
   const BackfillCall& call = *s.backfill;
-  std::string sql = call.assignments.empty() ? fmt::format("DELETE FROM {}\n", call.relation)
-                                             : fmt::format("UPDATE {} SET {}\n", call.relation, call.assignments);
-  if (call.condition) sql += fmt::format("WHERE (\n{}\n)", *call.condition);
+  std::string sql = call.assignments.empty() ? formatted("DELETE FROM {}\n", call.relation)
+                                             : formatted("UPDATE {} SET {}\n", call.relation, call.assignments);
+  if (call.condition) sql += formatted("WHERE (\n{}\n)", *call.condition);
   std::vector<Statement> parsed = pg::parse_script(sql, "backfill");
   if (parsed.size() != 1 || !parsed[0].change || !parsed[0].change->simple) {
     throw MigrationError(sqlstate::feature_not_supported, "a backfill takes one table, a SET list and one condition",
@@ -111,7 +110,7 @@ void BackfillJob::load() {
   own_trigger = unquoted(fill_trigger_made_by(step_before));
   if (step.job_id) {
     auto stored = catalog::load_job(*step.job_id);
-    if (!stored) throw MigrationError(sqlstate::data_corrupted, fmt::format("job {} is gone", *step.job_id));
+    if (!stored) throw MigrationError(sqlstate::data_corrupted, formatted("job {} is gone", *step.job_id));
     record = std::move(*stored);
     if (record.relation_oid == 0) find_tables_again();
   } else {
@@ -130,8 +129,8 @@ void BackfillJob::load() {
 
 void BackfillJob::refuse_gone() const {
   throw MigrationError(
-      sqlstate::undefined_table, fmt::format("table {} of backfill job {} is gone", record.relation, record.job_id),
-      "It was dropped while the backfill was under way.", fmt::format("SELECT migration_cancel({});", run.run_id));
+      sqlstate::undefined_table, formatted("table {} of backfill job {} is gone", record.relation, record.job_id),
+      "It was dropped while the backfill was under way.", formatted("SELECT migration_cancel({});", run.run_id));
 }
 
 void BackfillJob::hold_table() {
@@ -153,9 +152,9 @@ void BackfillJob::hold_table() {
   if (now.column_types != column_types_) {
     throw MigrationError(
         sqlstate::not_in_prerequisite_state,
-        fmt::format("columns of table {} have changed while the backfill was under way", now.name),
-        fmt::format("It started with {}; now there is {}.", column_types_, now.column_types),
-        fmt::format("SELECT migration_resume({});\nSELECT migration_cancel({});", run.run_id, run.run_id));
+        formatted("columns of table {} have changed while the backfill was under way", now.name),
+        formatted("It started with {}; now there is {}.", column_types_, now.column_types),
+        formatted("SELECT migration_resume({});\nSELECT migration_cancel({});", run.run_id, run.run_id));
   }
   if (now.name != target.relation) {
     target.relation = now.name;
@@ -195,28 +194,28 @@ void BackfillJob::create(const RowChange& change) {
     if (relation != 0) other = catalog::other_table(change);
   }
   if (relation == 0) {
-    throw MigrationError(sqlstate::undefined_table, fmt::format("table {} does not exist", change.relation), {},
-                         fmt::format("SELECT migration_resume({});", run.run_id));
+    throw MigrationError(sqlstate::undefined_table, formatted("table {} does not exist", change.relation), {},
+                         formatted("SELECT migration_resume({});", run.run_id));
   }
   if (!settings.key.empty()) {
     facts.key_columns = catalog::unique_key(relation, settings.key);
     if (facts.key_columns.empty()) {
       throw MigrationError(sqlstate::feature_not_supported, "the columns of option \"key\" are no unique key",
                            "It takes the columns of a valid unique btree index, all of them NOT NULL.",
-                           fmt::format("SELECT migration_cancel({});", run.run_id));
+                           formatted("SELECT migration_cancel({});", run.run_id));
     }
   }
   record.alias = change.alias.empty() ? bare_name(change.relation) : change.alias;
   if (change.copy) create_copy(change);
   CursorDecision decision = choose_cursor(change, facts, settings.cursor, other);
   if (lookup_wanted_ && !finds_one(change, other)) {
-    refuse_lookup(change, other, fmt::format("SELECT migration_cancel({});", run.run_id));
+    refuse_lookup(change, other, formatted("SELECT migration_cancel({});", run.run_id));
   }
   if (decision.to_prove && !proven(relation, change)) {
     if (settings.cursor == "ctid") {
       throw MigrationError(sqlstate::feature_not_supported, "cursor ctid is not possible here",
                            "A changed row still meets the condition, so a row met twice would be changed twice.",
-                           fmt::format("SELECT migration_cancel({});", run.run_id));
+                           formatted("SELECT migration_cancel({});", run.run_id));
     }
     RowChange plain = change;
     plain.tests_own = false;
@@ -279,7 +278,7 @@ bool BackfillJob::switch_to_keys() {
   column_types_.clear();  // from now on the columns of the key count, too
   catalog::use_keys(record);
   pg::report(NOTICE, "00000",
-             fmt::format("table {}: changed rows still meet the condition, going on by key", target.relation));
+             formatted("table {}: changed rows still meet the condition, going on by key", target.relation));
   return true;
 }
 
@@ -352,7 +351,7 @@ void BackfillJob::turn_errors(const std::function<void()>& f) {
     throw pg::PgError(*error);
   }
   throw failure(*error, "The batch was rolled back; the batches before it are done.",
-                fmt::format("SELECT migration_resume({});", run.run_id));
+                formatted("SELECT migration_resume({});", run.run_id));
 }
 
 MigrationError BackfillJob::failure(const pg::PgError& error, const std::string& detail,
@@ -366,11 +365,11 @@ void BackfillJob::advance(double busy_ms) {
   if (range) {
     usual_size_ = record.batch_size;
     if (catalog::advance_range(record, *range, busy_ms)) return;
-    throw MigrationError("40001", fmt::format("range {} of job {} has another worker", range->range, record.job_id), "",
-                         fmt::format("SELECT migration_resume({});", run.run_id));
+    throw MigrationError("40001", formatted("range {} of job {} has another worker", range->range, record.job_id), "",
+                         formatted("SELECT migration_resume({});", run.run_id));
   }
   if (!catalog::advance_job(record, run.owner_epoch, busy_ms)) {
-    throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", record.job_id));
+    throw MigrationError(sqlstate::admin_shutdown, formatted("job {} has another owner", record.job_id));
   }
 }
 

@@ -1,13 +1,12 @@
 // Reading options; see backfill_options.hpp.
 #include "worker/backfill_options.hpp"
 
-#include <fmt/format.h>
-
 #include <vector>
 
 #include "backfill/batch.hpp"
 #include "catalog/tuning.hpp"
 #include "statement/error.hpp"
+#include "statement/formatted.hpp"
 #include "worker/user_check.hpp"
 
 namespace migration {
@@ -17,8 +16,8 @@ namespace {
 /// Options that mean nothing, or something else than was meant, with this action.
 void require_action(const backfill::Settings& settings, const std::string& table, bool no_assignments) {
   const std::string purge =
-      fmt::format("SELECT migration_backfill({}, NULL, 'c IS NULL', '{{\"action\": \"delete\"}}');", table);
-  const std::string copy = fmt::format(
+      formatted("SELECT migration_backfill({}, NULL, 'c IS NULL', '{{\"action\": \"delete\"}}');", table);
+  const std::string copy = formatted(
       "SELECT migration_backfill({}, NULL, 'c > 0', '{{\"action\": \"copy\", \"into\": \"target\"}}');", table);
   if (settings.action == "copy") {
     if (settings.into.empty()) {
@@ -51,9 +50,9 @@ void require_action(const backfill::Settings& settings, const std::string& table
     throw MigrationError(
         sqlstate::feature_not_supported, "a constraint cannot look at another table",
         "With option \"from\" the proof is a scan.",
-        fmt::format("SELECT migration_backfill({}, 'c = k.c', 'k.id = k_id AND c IS NULL', '{{\"from\": \"k\", "
-                    "\"verify\": \"scan\"}}');",
-                    table));
+        formatted("SELECT migration_backfill({}, 'c = k.c', 'k.id = k_id AND c IS NULL', '{{\"from\": \"k\", "
+                  "\"verify\": \"scan\"}}');",
+                  table));
   }
 }
 
@@ -67,7 +66,7 @@ backfill::Settings read_options(const backfill::Settings& base, const std::strin
     require_action(settings, table, deletes);
     return settings;
   }
-  const std::string form = fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", table);
+  const std::string form = formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", table);
   backfill::apply(settings, base, catalog::json_entries(*options), backfill::Use::create, form);
   catalog::check_with_server(settings, form);
   if (!settings.check.empty()) require_one_expression(settings.check, form);
@@ -77,7 +76,7 @@ backfill::Settings read_options(const backfill::Settings& base, const std::strin
 
 void refuse_lookup(const RowChange& change, const OtherTable& other, const std::string& hint) {
   throw MigrationError(sqlstate::feature_not_supported,
-                       fmt::format("a backfill cannot look values up in {} by batches", change.lookup),
+                       formatted("a backfill cannot look values up in {} by batches", change.lookup),
                        other.obstacle.empty() ? "The table, or the columns that the condition equates, are not there."
                                               : other.obstacle + ".",
                        hint);

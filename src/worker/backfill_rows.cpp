@@ -2,11 +2,10 @@
 //
 // Where rows are watched, a batch after which one of them still meets the condition is refused: met again, it would be
 // changed twice. A row that fails goes to the quarantine with its image, as many as max_errors allows.
-#include <fmt/format.h>
-
 #include "catalog/facts.hpp"
 #include "catalog/quarantine.hpp"
 #include "pg/prepared.hpp"
+#include "statement/formatted.hpp"
 #include "worker/backfill_job.hpp"
 
 namespace migration {
@@ -36,12 +35,12 @@ void BackfillJob::require_unmet(std::uint64_t rows, std::uint64_t marked) {
   if (marked == 0) return;
   met_again = true;
   throw MigrationError(sqlstate::feature_not_supported,
-                       fmt::format("changed rows of table {} still meet the condition", target.relation),
-                       fmt::format("{} of {} rows of the batch: met again, they would be changed twice. The batch was "
-                                   "rolled back; the batches before it are done. The change has to go by a unique key "
-                                   "(option \"cursor\": \"keyset\") or as one statement.",
-                                   marked, rows),
-                       fmt::format("SELECT migration_cancel({});", run.run_id));
+                       formatted("changed rows of table {} still meet the condition", target.relation),
+                       formatted("{} of {} rows of the batch: met again, they would be changed twice. The batch was "
+                                 "rolled back; the batches before it are done. The change has to go by a unique key "
+                                 "(option \"cursor\": \"keyset\") or as one statement.",
+                                 marked, rows),
+                       formatted("SELECT migration_cancel({});", run.run_id));
 }
 
 std::optional<std::string> BackfillJob::image_of(const std::string& relation, const std::vector<std::string>& values,
@@ -63,14 +62,14 @@ std::optional<std::string> BackfillJob::image_of(const std::string& relation, co
 
 void BackfillJob::set_aside(const std::string& relation, const std::vector<std::string>& values,
                             const std::string& row_id, const pg::PgError& error) {
-  std::string name = fmt::format("(row at ctid {} of table {})", row_id, relation);
+  std::string name = formatted("(row at ctid {} of table {})", row_id, relation);
   if (!values.empty()) {
     std::string columns, texts;
     for (std::size_t i = 0; i < values.size(); ++i) {
       columns += (i == 0 ? "" : ", ") + key[i].name;
       texts += (i == 0 ? "" : ", ") + values[i];
     }
-    name = fmt::format("(row with key ({}) = ({}) of table {})", columns, texts, relation);
+    name = formatted("(row with key ({}) = ({}) of table {})", columns, texts, relation);
   }
   catalog::BadRow bad{record.job_id, relation,       values, row_id, image_of(relation, values, row_id),
                       error.state(), error.message()};
@@ -80,18 +79,17 @@ void BackfillJob::set_aside(const std::string& relation, const std::vector<std::
     const std::string more =
         settings.max_errors == 0
             ? std::string()
-            : fmt::format("{} rows have been set aside, max_errors allows no more. ", record.quarantined - 1);
+            : formatted("{} rows have been set aside, max_errors allows no more. ", record.quarantined - 1);
     const MigrationError told = failure(error, more + "The batch was rolled back; the batches before it are done.", "");
-    throw MigrationError(
-        told.state(), fmt::format("{} {}", told.message(), name), told.detail(),
-        fmt::format("SELECT migration_resume({});\nSELECT migration_tune({}, '{{\"max_errors\": {}}}');", run.run_id,
-                    run.run_id, std::max(100LL, settings.max_errors * 10)));
+    throw MigrationError(told.state(), formatted("{} {}", told.message(), name), told.detail(),
+                         formatted("SELECT migration_resume({});\nSELECT migration_tune({}, '{{\"max_errors\": {}}}');",
+                                   run.run_id, run.run_id, std::max(100LL, settings.max_errors * 10)));
   }
   catalog::set_aside(bad);
   if (known) return;
   catalog::log_event({run.run_id, step.revision, step.step, "quarantined", run.role_name, -1,
                       catalog::Problem{error.state(), error.message(), name,
-                                       fmt::format("SELECT * FROM migration_quarantine({});", record.job_id)}});
+                                       formatted("SELECT * FROM migration_quarantine({});", record.job_id)}});
 }
 
 }  // namespace migration

@@ -9,8 +9,6 @@
 // time (shares.cpp) and goes through it as one alone would go through the table. Only the leader decides what becomes
 // of the job: it goes from blocks to keys, proves, looks once more, and says that it is done, when nobody else is at
 // work. Locks: each batch runs under lock_timeout. Between batches nothing is held, no snapshot either.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <exception>
 #include <optional>
@@ -27,6 +25,7 @@
 #include "pg/wal_files.hpp"
 #include "pg/watchdog.hpp"
 #include "run/decision.hpp"
+#include "statement/formatted.hpp"
 #include "worker/backfill_job.hpp"
 #include "worker/block_windows.hpp"
 #include "worker/executor.hpp"
@@ -356,9 +355,9 @@ class Backfill {
   void tell_quarantined() {
     if (job_.record.quarantined == 0) return;
     pg::report(WARNING, "01000",
-               fmt::format("{} rows of table {} could not be changed and were set aside", job_.record.quarantined,
-                           job_.target.relation),
-               "", fmt::format("SELECT * FROM migration_quarantine({});", job_.record.job_id));
+               formatted("{} rows of table {} could not be changed and were set aside", job_.record.quarantined,
+                         job_.target.relation),
+               "", formatted("SELECT * FROM migration_quarantine({});", job_.record.job_id));
   }
 
   void run_whole() {
@@ -405,7 +404,7 @@ class Backfill {
     const double started = monotonic_ms();
     const long long wal_before = pg::own_wal_bytes();
     catalog::JobRecord& record = job_.record;
-    pg::report_activity(fmt::format("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
+    pg::report_activity(formatted("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
     pg::lock_extension(pg::extension_oid());
     job_.hold_table();
     proof_.check();

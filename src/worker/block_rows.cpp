@@ -1,14 +1,13 @@
 // Blocks of which a row makes a batch fail, and the last look row by row; see block_windows.hpp.
 //
 // The rows that need the change are looked for first, then changed in halves of halves until what fails stands alone.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "catalog/facts.hpp"
 #include "pg/portal.hpp"
 #include "pg/sql.hpp"
+#include "statement/formatted.hpp"
 #include "worker/bisect.hpp"
 #include "worker/block_windows.hpp"
 
@@ -47,7 +46,7 @@ long long BlockWindows::change_carefully(long long from, long long to) {
         job_.record.rows_done += changed;
       },
       [&](std::size_t item, const pg::PgError& error) {
-        job_.set_aside(leaf_->name, {}, fmt::format("({},{})", needing[item].block, needing[item].offset), error);
+        job_.set_aside(leaf_->name, {}, formatted("({},{})", needing[item].block, needing[item].offset), error);
         ++failed;
       });
   return failed;
@@ -80,9 +79,9 @@ void BlockWindows::careful_sweep() {
   }
   throw MigrationError(
       sqlstate::not_in_prerequisite_state,
-      fmt::format("table {} still has rows to change: writers move them all the time", job_.target.relation),
-      fmt::format("{} rows, after {} looks.", rows[0][0], careful_rounds),
-      fmt::format("SELECT migration_resume({});", job_.run.run_id));
+      formatted("table {} still has rows to change: writers move them all the time", job_.target.relation),
+      formatted("{} rows, after {} looks.", rows[0][0], careful_rounds),
+      formatted("SELECT migration_resume({});", job_.run.run_id));
 }
 
 }  // namespace migration

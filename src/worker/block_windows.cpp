@@ -1,8 +1,6 @@
 // Windows of blocks and their passes; see block_windows.hpp.
 #include "worker/block_windows.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "catalog/facts.hpp"
@@ -12,6 +10,7 @@
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -84,7 +83,7 @@ void BlockWindows::next_leaf() {
 /// Rewritten or truncated meanwhile: the rows have moved, so the leaf starts over with its present size.
 void BlockWindows::start_over(std::size_t i, unsigned file) {
   catalog::JobRecord& job = job_.record;
-  pg::report(NOTICE, "00000", fmt::format("table {} was rewritten, its backfill starts over", leaf_->name));
+  pg::report(NOTICE, "00000", formatted("table {} was rewritten, its backfill starts over", leaf_->name));
   long long blocks = 0;
   for (const catalog::Leaf& now : catalog::leaves_of(job.leaves[i])) {
     if (now.oid == job.leaves[i]) blocks = now.blocks;
@@ -289,7 +288,7 @@ void BlockWindows::learn(const pg::PassLook& look, const Lane& lane, bool all) {
     leaf_->passes = 1;
     pg::report(
         NOTICE, "00000",
-        fmt::format("table {}: new row versions do not stay on their pages, going on without passes", leaf_->name));
+        formatted("table {}: new row versions do not stay on their pages, going on without passes", leaf_->name));
   }
 }
 
@@ -299,7 +298,7 @@ void BlockWindows::tell_holder() {
   told_ = true;
   const std::string holder = catalog::horizon_holder();
   pg::report(NOTICE, "00000",
-             fmt::format("table {}: old row versions cannot be pruned, rows move to new pages", leaf_->name),
+             formatted("table {}: old row versions cannot be pruned, rows move to new pages", leaf_->name),
              holder.empty() ? "" : "Held back by " + holder + ".");
 }
 
@@ -336,8 +335,8 @@ void BlockWindows::vacuum_when_due() {
     pg::start_transaction();
     pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
     pg::report_activity(
-        fmt::format("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
-    pg::run_statement(fmt::format("VACUUM (TRUNCATE off, SKIP_LOCKED on) {}", table), true);
+        formatted("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
+    pg::run_statement(formatted("VACUUM (TRUNCATE off, SKIP_LOCKED on) {}", table), true);
     pg::commit_transaction();
   } catch (const pg::PgError& e) {
     pg::abort_transaction();

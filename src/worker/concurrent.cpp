@@ -7,8 +7,6 @@
 // one, and dropped concurrently. Locks: lock_timeout is off, because it would also count the waits for other
 // transactions; a watchdog gives up waits for table locks instead. Invariant: an index that was valid before the step
 // is never dropped here. Source: PostgreSQL documentation, CREATE INDEX, "Building Indexes Concurrently".
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <regex>
 
@@ -19,6 +17,7 @@
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
 #include "pg/watchdog.hpp"
+#include "statement/formatted.hpp"
 #include "worker/executor.hpp"
 #include "worker/partitioned_index.hpp"
 #include "worker/planning.hpp"
@@ -33,7 +32,7 @@ namespace {
 
 /// One line of a before-image: oid:valid:name.
 std::string image_line(const IndexState& index) {
-  return fmt::format("{}:{}:{}", index.oid, index.valid ? "t" : "f", index.name);
+  return formatted("{}:{}:{}", index.oid, index.valid ? "t" : "f", index.name);
 }
 
 struct Before {
@@ -190,7 +189,7 @@ class ConcurrentStep {
       const auto index = made_index();
       skip = index && index->valid;
     });
-    if (skip) pg::report(NOTICE, "42P07", fmt::format("index {} already exists and is valid, skipping", s_.object));
+    if (skip) pg::report(NOTICE, "42P07", formatted("index {} already exists and is valid, skipping", s_.object));
     return skip;
   }
 
@@ -217,7 +216,7 @@ class ConcurrentStep {
     std::vector<IndexState> left;
     pg::in_transaction([&] { left = leftovers(); });
     for (const IndexState& index : left) {
-      pg::report(NOTICE, "00000", fmt::format("dropping invalid index {}, left by an earlier attempt", index.name));
+      pg::report(NOTICE, "00000", formatted("dropping invalid index {}, left by an earlier attempt", index.name));
       run_top_level(run_, step_, "DROP INDEX CONCURRENTLY IF EXISTS " + index.name, nullptr, patient);
       pg::in_transaction([&] {
         catalog::log_event({run_.run_id,
@@ -297,14 +296,14 @@ class ConcurrentStep {
     if (index && index->valid) return;
     if (!index && s_.object.empty()) return;  // unnamed, and others made indexes meanwhile: the command's word counts
     throw MigrationError(sqlstate::step_failed,
-                         fmt::format("step {} of revision \"{}\" failed: index {} is not valid", step_.step,
-                                     step_.revision, index ? index->name : s_.object),
+                         formatted("step {} of revision \"{}\" failed: index {} is not valid", step_.step,
+                                   step_.revision, index ? index->name : s_.object),
                          "The command ended without an error, but the catalogs do not show a valid index.",
-                         fmt::format("SELECT migration_resume({});", run_.run_id));
+                         formatted("SELECT migration_resume({});", run_.run_id));
   }
 
   std::string finalize_text() const {
-    return fmt::format("ALTER TABLE {} DETACH PARTITION {} FINALIZE", s_.relation, child_name());
+    return formatted("ALTER TABLE {} DETACH PARTITION {} FINALIZE", s_.relation, child_name());
   }
 
   void top_level(const std::string& sql) { run_top_level(run_, step_, sql); }
@@ -342,7 +341,7 @@ void run_top_level(const catalog::RunRecord& run, const StepRecord& step, const 
   std::exception_ptr error;
   try {
     pg::start_transaction();
-    pg::report_activity(fmt::format("migration run {} step {}: {}", run.run_id, step.step, sql.substr(0, 200)));
+    pg::report_activity(formatted("migration run {} step {}: {}", run.run_id, step.step, sql.substr(0, 200)));
     pg::Watchdog watchdog(run.lock_timeout_ms, !patient);
     if (rewrite != nullptr) {
       pg::run_index_statement(sql, true, *rewrite);
@@ -367,7 +366,7 @@ void run_top_level(const catalog::RunRecord& run, const StepRecord& step, const 
       } else if (!fatal && e.state() != "57014") {
         const StepText text{step.step, step.revision, step.settings, step.statements, {}, step.script_path};
         failure.emplace(step_error(text, 1, sql, e, "The steps before it are done.",
-                                   fmt::format("SELECT migration_resume({});", run.run_id)));
+                                   formatted("SELECT migration_resume({});", run.run_id)));
       }
     }
     if (fatal) std::rethrow_exception(error);
@@ -381,7 +380,7 @@ void run_concurrent(const catalog::RunRecord& run, StepRecord& step) {
   std::vector<Statement> statements;
   pg::in_transaction([&] { statements = parse_step(step); });
   if (statements.size() != 1) {
-    throw MigrationError(sqlstate::data_corrupted, fmt::format("step {} must hold one statement", step.step));
+    throw MigrationError(sqlstate::data_corrupted, formatted("step {} must hold one statement", step.step));
   }
   ConcurrentStep(run, step, std::move(statements[0])).run();
 }

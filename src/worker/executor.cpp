@@ -1,8 +1,8 @@
 // The run loop; see executor.hpp.
 #include "worker/executor.hpp"
 
-#include <fmt/format.h>
 #include <time.h>
+#include "statement/formatted.hpp"
 
 #include <optional>
 
@@ -38,7 +38,7 @@ double monotonic_ms() {
 std::vector<Statement> parse_step(const StepRecord& step) {
   std::vector<Statement> out;
   for (const std::string& text : step.statements) {
-    for (Statement& s : pg::parse_script(text, fmt::format("step {} of revision \"{}\"", step.step, step.revision))) {
+    for (Statement& s : pg::parse_script(text, formatted("step {} of revision \"{}\"", step.step, step.revision))) {
       out.push_back(std::move(s));
     }
   }
@@ -79,7 +79,7 @@ void Executor::execute() {
   pg::abort_transaction();
   if (stop_if_wanted()) return;
   stop("paused",
-       Problem{"57014", "paused: cancelled by a user", "", fmt::format("SELECT migration_resume({});", run_.run_id)}, 0,
+       Problem{"57014", "paused: cancelled by a user", "", formatted("SELECT migration_resume({});", run_.run_id)}, 0,
        "");
 }
 
@@ -116,21 +116,20 @@ bool Executor::stop_if_wanted() {
     owner = pg::keep_run_lock();
     wish = catalog::load_wish(run_.run_id);
   });
-  if (!owner) throw MigrationError(sqlstate::admin_shutdown, fmt::format("run {} has another owner", run_.run_id));
+  if (!owner) throw MigrationError(sqlstate::admin_shutdown, formatted("run {} has another owner", run_.run_id));
   if (wish.state.empty()) {
-    throw MigrationError(sqlstate::not_in_prerequisite_state,
-                         fmt::format("run {} is gone from the ledger", run_.run_id));
+    throw MigrationError(sqlstate::not_in_prerequisite_state, formatted("run {} is gone from the ledger", run_.run_id));
   }
   if (wish.desired == "pause") {
     stop("paused",
-         Problem{"", fmt::format("paused by \"{}\"", wish.desired_by), "",
-                 fmt::format("SELECT migration_resume({});", run_.run_id)},
+         Problem{"", formatted("paused by \"{}\"", wish.desired_by), "",
+                 formatted("SELECT migration_resume({});", run_.run_id)},
          0, "");
     return true;
   }
   if (wish.desired == "cancel") {
     stop("cancelled",
-         Problem{"57014", fmt::format("cancelled by \"{}\"", wish.desired_by), "", "SELECT * FROM migration_status();"},
+         Problem{"57014", formatted("cancelled by \"{}\"", wish.desired_by), "", "SELECT * FROM migration_status();"},
          0, "");
     return true;
   }
@@ -161,8 +160,8 @@ void Executor::announce(const StepRecord& step) {
   std::string what = step.statements.empty() ? std::string("nothing to do") : step.statements.front();
   what = what.substr(0, what.find('\n'));
   if (what.size() > 100) what = what.substr(0, 97) + "...";
-  if (step.statements.size() > 1) what += fmt::format(" (+{} more)", step.statements.size() - 1);
-  if (step.kind != "tx") pg::report(NOTICE, "00000", fmt::format("step {} of {}: {}", step.step, run_.steps, what));
+  if (step.statements.size() > 1) what += formatted(" (+{} more)", step.statements.size() - 1);
+  if (step.kind != "tx") pg::report(NOTICE, "00000", formatted("step {} of {}: {}", step.step, run_.steps, what));
 }
 
 void Executor::log(const std::string& event, const StepRecord& step, double took_ms, const Problem& problem) {
@@ -193,10 +192,10 @@ Executor::StepEnd Executor::run_step(StepRecord step) {
       stop("failed",
            Problem{
                sqlstate::suspected_crasher,
-               fmt::format("step {} of revision \"{}\" was interrupted {} times in a row", step.step, step.revision,
-                           step.crashes),
+               formatted("step {} of revision \"{}\" was interrupted {} times in a row", step.step, step.revision,
+                         step.crashes),
                "It is not tried again by itself: it may be what takes the server down. The server log has the cause.",
-               fmt::format("SELECT migration_resume({});", run_.run_id)},
+               formatted("SELECT migration_resume({});", run_.run_id)},
            step.step, step.revision);
       return StepEnd::stopped;
     }
@@ -214,17 +213,17 @@ Executor::StepEnd Executor::run_step(StepRecord step) {
       case Action::leave:
         throw MigrationError(problem.state, problem.message, problem.detail, problem.hint);
       case Action::fail:
-        if (problem.hint.empty()) problem.hint = fmt::format("SELECT migration_resume({});", run_.run_id);
+        if (problem.hint.empty()) problem.hint = formatted("SELECT migration_resume({});", run_.run_id);
         stop("failed", problem, step.step, step.revision);
         return StepEnd::stopped;
       case Action::pause:
         // Cancelled, by the one who asked for more than a pause?
         if (stop_if_wanted()) return StepEnd::stopped;
-        problem.message = fmt::format("paused in step {}{}: {}: {}", step.step,
-                                      step.revision.empty() ? "" : fmt::format(" of revision \"{}\"", step.revision),
-                                      decision.reason, problem.message);
+        problem.message = formatted("paused in step {}{}: {}: {}", step.step,
+                                    step.revision.empty() ? "" : formatted(" of revision \"{}\"", step.revision),
+                                    decision.reason, problem.message);
         if (problem.hint.empty() || !outcome.bad_row) {
-          problem.hint = fmt::format("SELECT migration_resume({});", run_.run_id);
+          problem.hint = formatted("SELECT migration_resume({});", run_.run_id);
         }
         stop("paused", problem, step.step, step.revision);
         return StepEnd::stopped;
@@ -234,8 +233,8 @@ Executor::StepEnd Executor::run_step(StepRecord step) {
           catalog::log_event({run_.run_id, step.revision, step.step, "retry", run_.role_name, -1, problem});
         });
         pg::report(NOTICE, "00000",
-                   fmt::format("step {}: {}; try {} of {} in {} ms", step.step, problem.message, number + 1,
-                               outcome.retries + 1, decision.delay_ms),
+                   formatted("step {}: {}; try {} of {} in {} ms", step.step, problem.message, number + 1,
+                             outcome.retries + 1, decision.delay_ms),
                    problem.detail.empty() ? "" : "In the way: " + problem.detail);
         pg::pause(decision.delay_ms);
         if (stop_if_wanted()) return StepEnd::stopped;
@@ -283,7 +282,7 @@ Outcome Executor::attempt(StepRecord& step, int number, Problem& problem) {
         if (action == Action::retry) {
           problem.detail = holders;
         } else {
-          problem.detail += fmt::format(" {} tries; in the way: {}.", number, holders.empty() ? "nobody now" : holders);
+          problem.detail += formatted(" {} tries; in the way: {}.", number, holders.empty() ? "nobody now" : holders);
         }
       });
     } catch (const pg::PgError&) {
@@ -302,7 +301,7 @@ void Executor::try_transaction(const StepRecord& step) {
   });
   pg::crash_point("step:before", step.step);
   pg::in_transaction([&] {
-    pg::report_activity(fmt::format("migration run {} step {}", run_.run_id, step.step));
+    pg::report_activity(formatted("migration run {} step {}", run_.run_id, step.step));
     pg::lock_extension(pg::extension_oid());
     {
       pg::SettingsFrame frame;
@@ -312,7 +311,7 @@ void Executor::try_transaction(const StepRecord& step) {
       pg::take_locks(locks_of(text_of(step), uses));
     }
     run_step_statements(text_of(step), run_.lock_timeout_ms, "The step was rolled back; the steps before it are done.",
-                        fmt::format("SELECT migration_resume({});", run_.run_id));
+                        formatted("SELECT migration_resume({});", run_.run_id));
     {
       // At the commit, outside the script's frame, a deferred trigger could become the role that logged in.
       pg::ScriptRights rights;

@@ -1,14 +1,13 @@
 // Judging windows of keys; see key_passes.hpp.
 #include "worker/key_passes.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "backfill/passes.hpp"
 #include "catalog/facts.hpp"
 #include "pg/heap_pages.hpp"
 #include "pg/horizon.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -112,7 +111,7 @@ bool KeyPasses::ready() {
   told_ = true;
   const std::string holder = catalog::horizon_holder();
   pg::report(NOTICE, "00000",
-             fmt::format("table {}: old row versions cannot be pruned, rows move to new pages", job_.target.relation),
+             formatted("table {}: old row versions cannot be pruned, rows move to new pages", job_.target.relation),
              holder.empty() ? "" : "Held back by " + holder + ".");
   return true;
 }
@@ -136,8 +135,8 @@ void KeyPasses::changed(long long rows, long long hot) {
   if (off_ || job_.settings.passes > 0 || !backfill::passes_fail(stayed_, left_)) return;
   off_ = true;
   pg::report(NOTICE, "00000",
-             fmt::format("table {}: new row versions do not stay on their pages, going on without passes",
-                         job_.target.relation));
+             formatted("table {}: new row versions do not stay on their pages, going on without passes",
+                       job_.target.relation));
 }
 
 }  // namespace migration

@@ -1,8 +1,6 @@
 // Looking for rows that were missed; see last_look.hpp.
 #include "worker/last_look.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -13,6 +11,7 @@
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
 #include "run/decision.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -36,7 +35,7 @@ pg::RowId row_id_of(const std::string& text) {
 
 void begin_look(BackfillJob& job) {
   pg::report_activity(
-      fmt::format("migration run {} step {} job {}: last look", job.run.run_id, job.step.step, job.record.job_id));
+      formatted("migration run {} step {} job {}: last look", job.run.run_id, job.step.step, job.record.job_id));
   pg::lock_extension(pg::extension_oid());
   job.hold_table();
   // See Backfill::batch(); that all is done is the word of the step's last transaction.

@@ -7,8 +7,6 @@
 // those where a run becomes due. Process model: the launcher knows shared catalogs only and resolves
 // nothing that belongs to a user; what fails in a database fails there. Ownership is the run lock: no clocks, no flags.
 // An exit code of 0 keeps the postmaster from restarting an executor.
-#include <fmt/format.h>
-
 #include <cstring>
 #include <optional>
 
@@ -23,6 +21,7 @@
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
 #include "pg/watchdog.hpp"
+#include "statement/formatted.hpp"
 #include "worker/executor.hpp"
 #include "worker/submit.hpp"
 
@@ -74,9 +73,8 @@ bool become_owner() {
 
 void become_role_of(const std::string& name, unsigned oid) {
   if (pg::role_oid(name) == 0 || (oid != 0 && pg::role_oid(name) != oid)) {
-    throw MigrationError(sqlstate::undefined_object,
-                         fmt::format("role \"{}\" of the run does not exist any more", name), {},
-                         "SELECT migration_status();");
+    throw MigrationError(sqlstate::undefined_object, formatted("role \"{}\" of the run does not exist any more", name),
+                         {}, "SELECT migration_status();");
   }
   if (pg::current_role().name != name) pg::become_role(name);
 }
@@ -121,7 +119,7 @@ void record_failure(long long run_id, const catalog::Problem& p) {
   if (run_id == 0) return;
   pg::in_transaction([&] {
     catalog::Problem problem = p;
-    if (problem.hint.empty()) problem.hint = fmt::format("SELECT migration_resume({});", run_id);
+    if (problem.hint.empty()) problem.hint = formatted("SELECT migration_resume({});", run_id);
     // A cancel may come before there is anything to cancel.
     const catalog::RunWish wish = catalog::load_wish(run_id);
     const bool cancel = p.state == "57014" && wish.desired == "cancel";

@@ -1,8 +1,6 @@
 // Asking for the owner's rights; see owner_rights.hpp.
 #include "worker/owner_rights.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "catalog/facts.hpp"
@@ -11,6 +9,7 @@
 #include "pg/table_rights.hpp"
 #include "plan/words.hpp"
 #include "statement/error.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -18,16 +17,16 @@ namespace {
 
 /// Nobody is told to hand out a superuser's rights: then the table can change hands.
 std::string cure(const std::string& role, const pg::Role& owner, const std::string& table) {
-  return pg::is_superuser(owner.oid) ? fmt::format("ALTER TABLE {} OWNER TO {};", table, pg::quote_identifier(role))
-                                     : fmt::format("GRANT {} TO {}{};", pg::quote_identifier(owner.name),
-                                                   pg::quote_identifier(role), pg::with_set());
+  return pg::is_superuser(owner.oid) ? formatted("ALTER TABLE {} OWNER TO {};", table, pg::quote_identifier(role))
+                                     : formatted("GRANT {} TO {}{};", pg::quote_identifier(owner.name),
+                                                 pg::quote_identifier(role), pg::with_set());
 }
 
 [[noreturn]] void refuse(const std::string& role, const pg::Role& owner, const std::string& table,
                          const std::string& then) {
   throw MigrationError(
       sqlstate::insufficient_privilege,
-      fmt::format("role \"{}\" cannot act as role \"{}\", the owner of table {}", role, owner.name, table),
+      formatted("role \"{}\" cannot act as role \"{}\", the owner of table {}", role, owner.name, table),
       "A backfill changes rows as the owner of their table, so that triggers and functions of the table get no rights "
       "but the owner's.",
       cure(role, owner, table) + (then.empty() ? "" : "\n" + then));
@@ -77,14 +76,14 @@ std::string owner_note(unsigned table, const pg::Role& executor) {
   if (owners.empty()) return {};
   std::string note;
   if (owners[0].role != executor.oid) {
-    note = fmt::format("runs as owner \"{}\"", owners[0].name);
+    note = formatted("runs as owner \"{}\"", owners[0].name);
     if (!may_act_as(executor.oid, owners[0].role)) {
-      note += fmt::format(", which role \"{}\" may not", executor.name);
+      note += formatted(", which role \"{}\" may not", executor.name);
     }
   }
   const bool others = std::any_of(owners.begin() + 1, owners.end(),
                                   [&](const catalog::TableOwner& owner) { return owner.role != owners[0].role; });
-  if (others) note += fmt::format("{}partitions of other owners as these", note.empty() ? "" : ", ");
+  if (others) note += formatted("{}partitions of other owners as these", note.empty() ? "" : ", ");
   return note;
 }
 
@@ -95,12 +94,12 @@ unsigned acting_owner(unsigned table, const std::string& role_name, long long ru
   if (owner == 0 || owner == me.oid) return me.oid;
   if (me.name.empty()) {
     throw MigrationError(sqlstate::undefined_object,
-                         fmt::format("role \"{}\" of run {} does not exist", role_name, run_id), {},
-                         fmt::format("SELECT migration_cancel({});", run_id));
+                         formatted("role \"{}\" of run {} does not exist", role_name, run_id), {},
+                         formatted("SELECT migration_cancel({});", run_id));
   }
   if (!may_act_as(me.oid, owner)) {
     refuse(me.name, pg::Role{pg::role_name(owner), owner}, catalog::relation_name(table),
-           fmt::format("SELECT migration_resume({});", run_id));
+           formatted("SELECT migration_resume({});", run_id));
   }
   return owner;
 }

@@ -1,8 +1,6 @@
 // Looking, resting and saying so; see pace.hpp.
 #include "worker/pace.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <memory>
 
@@ -13,6 +11,7 @@
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
 #include "pg/usage.hpp"
+#include "statement/formatted.hpp"
 #include "worker/executor.hpp"
 #include "worker/user_check.hpp"
 
@@ -71,7 +70,7 @@ bool Pace::reread_settings(bool now) {
   if (tuned == tuned_) return false;
   settings_ = base_;
   backfill::apply(settings_, base_, tuned, backfill::Use::tune,
-                  fmt::format("SELECT migration_tune({}, '{{}}');", run_.run_id));
+                  formatted("SELECT migration_tune({}, '{{}}');", run_.run_id));
   tuned_ = std::move(tuned);
   return true;
 }
@@ -171,8 +170,8 @@ bool Pace::wait(const std::function<bool()>& wanted_stop) {
       if (!resting) show("", "");
       break;
     }
-    show("max_wal_rate", fmt::format("max_wal_rate: rests between batches, for at most {} per second",
-                                     backfill::show_bytes(*settings_.max_wal_rate)));
+    show("max_wal_rate", formatted("max_wal_rate: rests between batches, for at most {} per second",
+                                   backfill::show_bytes(*settings_.max_wal_rate)));
     rest(rest_ms);
     woken = true;
   }

@@ -1,8 +1,6 @@
 // The walk over a partition tree; see partitioned_index.hpp.
 #include "worker/partitioned_index.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <unordered_map>
 
@@ -12,6 +10,7 @@
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
 #include "pg/watchdog.hpp"
+#include "statement/formatted.hpp"
 #include "worker/planning.hpp"
 #include "worker/transact.hpp"
 
@@ -32,7 +31,7 @@ void PartitionedIndex::in_locked_transaction(const std::function<void()>& f) con
     if (is_transient(e.state()) || e.state().starts_with("57")) throw;
     const StepText text{step_.step, step_.revision, step_.settings, step_.statements, {}, step_.script_path};
     throw step_error(text, 1, step_.statements.front(), e, "The steps before it are done.",
-                     fmt::format("SELECT migration_resume({});", run_.run_id));
+                     formatted("SELECT migration_resume({});", run_.run_id));
   }
 }
 
@@ -174,7 +173,7 @@ void PartitionedIndex::build_member(const Member& m, unsigned above) {
   if (m.leaf) drop_leftovers(m, above, true);
   std::string name = usable();
   if (name.empty()) {
-    pg::report(NOTICE, "00000", fmt::format("building the index of partition {}", m.name));
+    pg::report(NOTICE, "00000", formatted("building the index of partition {}", m.name));
     const pg::IndexRewrite rewrite{m.schema, m.name, "", !m.leaf, m.leaf};
     if (m.leaf) {
       run_top_level(run_, step_, step_.statements.front(), &rewrite);
@@ -187,12 +186,12 @@ void PartitionedIndex::build_member(const Member& m, unsigned above) {
   std::string above_name;
   pg::in_transaction([&] { above_name = catalog::relation_name(above); });
   if (name.empty() || above_name.empty()) {
-    throw MigrationError(sqlstate::step_failed, fmt::format("the index of partition {} is not there", m.name),
+    throw MigrationError(sqlstate::step_failed, formatted("the index of partition {} is not there", m.name),
                          "The command ended without an error, but the catalogs do not show a valid index.",
-                         fmt::format("SELECT migration_resume({});", run_.run_id));
+                         formatted("SELECT migration_resume({});", run_.run_id));
   }
   in_locked_transaction(
-      [&] { pg::run_statement(fmt::format("ALTER INDEX {} ATTACH PARTITION {}", above_name, name), false); });
+      [&] { pg::run_statement(formatted("ALTER INDEX {} ATTACH PARTITION {}", above_name, name), false); });
 }
 
 bool PartitionedIndex::clean_up() {

@@ -1,8 +1,6 @@
 // Planning against the ledger; see planning.hpp.
 #include "worker/planning.hpp"
 
-#include <fmt/format.h>
-
 #include <unordered_map>
 
 #include "backfill/settings.hpp"
@@ -13,6 +11,7 @@
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
 #include "plan/words.hpp"
+#include "statement/formatted.hpp"
 #include "worker/owner_rights.hpp"
 
 namespace migration {
@@ -45,14 +44,13 @@ class TrustCheck {
     for (const catalog::Approval& a : catalog::load_approvals(r.node.id, r.fingerprint)) {
       if (trusted(pg::Role{a.approved_by, a.approved_oid})) return;
     }
-    throw MigrationError(
-        sqlstate::insufficient_privilege,
-        fmt::format("revision \"{}\" was registered by role \"{}\", whom role \"{}\" does not trust", r.node.id,
-                    r.registered_by, executor_.name),
-        fmt::format("Its text would run with the rights of \"{}\"; \"{}\" does not have them.", executor_.name,
-                    r.registered_by),
-        fmt::format("SELECT migration_approve({});  -- after reading SELECT * FROM migration_show({});",
-                    literal(r.node.id), literal(r.node.id)));
+    throw MigrationError(sqlstate::insufficient_privilege,
+                         formatted("revision \"{}\" was registered by role \"{}\", whom role \"{}\" does not trust",
+                                   r.node.id, r.registered_by, executor_.name),
+                         formatted("Its text would run with the rights of \"{}\"; \"{}\" does not have them.",
+                                   executor_.name, r.registered_by),
+                         formatted("SELECT migration_approve({});  -- after reading SELECT * FROM migration_show({});",
+                                   literal(r.node.id), literal(r.node.id)));
   }
 
  private:
@@ -70,14 +68,14 @@ class TrustCheck {
 std::string downgrade_script(const catalog::StoredRevision& r) {
   if (r.downgrade) return *r.downgrade;
   if (r.downgrade_kind == "irreversible") {
-    throw MigrationError(sqlstate::irreversible, fmt::format("revision \"{}\" is declared irreversible", r.node.id),
+    throw MigrationError(sqlstate::irreversible, formatted("revision \"{}\" is declared irreversible", r.node.id),
                          "It was registered with downgrade => 'irreversible'.", "SELECT * FROM migration_history();");
   }
   throw MigrationError(
-      sqlstate::irreversible, fmt::format("revision \"{}\" has no downgrade", r.node.id),
+      sqlstate::irreversible, formatted("revision \"{}\" has no downgrade", r.node.id),
       "None was given at registration and none follows from its statements.",
-      fmt::format("SELECT migration_export({});  -- add a downgrade script and register it again under a new id",
-                  literal(r.node.id)));
+      formatted("SELECT migration_export({});  -- add a downgrade script and register it again under a new id",
+                literal(r.node.id)));
 }
 
 }  // namespace
@@ -105,7 +103,7 @@ void read_options(Statement& s) {
   backfill::Settings settings;
   backfill::apply(
       settings, settings, of_plan, backfill::Use::create,
-      fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(s.backfill->relation)));
+      formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{}}');", literal(s.backfill->relation)));
   s.backfill->trigger = settings.trigger;
   s.backfill->verify = settings.verify;
   s.backfill->cursor = settings.cursor;
@@ -139,7 +137,7 @@ PlannedRun plan_path(const RevisionGraph& graph, const std::vector<std::size_t>&
     script.online = r.online;
     script.path = fixed_path(r.script_path, executor);
     script.statements =
-        pg::parse_script(text, fmt::format("{} script of revision \"{}\"", up ? "upgrade" : "downgrade", r.node.id));
+        pg::parse_script(text, formatted("{} script of revision \"{}\"", up ? "upgrade" : "downgrade", r.node.id));
     for (Statement& s : script.statements) read_options(s);
     scripts.push_back(std::move(script));
     PlannedRevision planned;
@@ -217,15 +215,15 @@ void require_loss_consent(const PlannedRun& run, bool allowed) {
   if (allowed) return;
   const std::vector<std::string> losses = data_losses(run);
   if (losses.empty()) return;
-  throw MigrationError(sqlstate::irreversible, fmt::format("downgrade to {} would lose data", literal(run.target)),
+  throw MigrationError(sqlstate::irreversible, formatted("downgrade to {} would lose data", literal(run.target)),
                        "Lost would be: " + join(losses) + ".",
-                       fmt::format("SELECT migration_downgrade({}, allow_data_loss => true);", literal(run.target)));
+                       formatted("SELECT migration_downgrade({}, allow_data_loss => true);", literal(run.target)));
 }
 
 std::string running_line(bool up, const PlannedRevision& r) {
   const std::string parents = join(r.parents);
-  return up ? fmt::format("Running upgrade {} -> {}, {}", parents, r.stored.node.id, r.stored.node.message)
-            : fmt::format("Running downgrade {} -> {}, {}", r.stored.node.id, parents, r.stored.node.message);
+  return up ? formatted("Running upgrade {} -> {}, {}", parents, r.stored.node.id, r.stored.node.message)
+            : formatted("Running downgrade {} -> {}, {}", r.stored.node.id, parents, r.stored.node.message);
 }
 
 }  // namespace migration

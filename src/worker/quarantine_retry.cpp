@@ -1,8 +1,6 @@
 // Trying rows again; see quarantine_retry.hpp.
 #include "worker/quarantine_retry.hpp"
 
-#include <fmt/format.h>
-
 #include <limits>
 #include <optional>
 
@@ -10,6 +8,7 @@
 #include "pg/portal.hpp"
 #include "pg/prepared.hpp"
 #include "run/decision.hpp"
+#include "statement/formatted.hpp"
 #include "worker/block_windows.hpp"
 
 namespace migration {
@@ -20,7 +19,7 @@ catalog::StepRecord step_of(const catalog::RunRecord& run, int number) {
   for (catalog::StepRecord& step : catalog::load_steps(run.run_id)) {
     if (step.step == number) return std::move(step);
   }
-  throw MigrationError(sqlstate::data_corrupted, fmt::format("run {} has no step {}", run.run_id, number));
+  throw MigrationError(sqlstate::data_corrupted, formatted("run {} has no step {}", run.run_id, number));
 }
 
 void retry_keys(BackfillJob& job) {

@@ -4,13 +4,12 @@
 // in front of that. Ranges are cut when they are taken, so how many workers there are may change at any time.
 // Invariant: the job's row is locked while a range is taken or cut, so no two workers get the same blocks or keys.
 // Locks: that one, to the end of the transaction.
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "backfill/share.hpp"
 #include "pg/portal.hpp"
 #include "pg/prepared.hpp"
+#include "statement/formatted.hpp"
 #include "worker/backfill_job.hpp"
 
 namespace migration {
@@ -64,14 +63,14 @@ void BackfillJob::load_whole() {
   range.reset();
   range_gone = false;
   auto stored = catalog::load_job(record.job_id);
-  if (!stored) throw MigrationError(sqlstate::data_corrupted, fmt::format("job {} is gone", record.job_id));
+  if (!stored) throw MigrationError(sqlstate::data_corrupted, formatted("job {} is gone", record.job_id));
   record = std::move(*stored);
 }
 
 bool BackfillJob::take_range(int worker, int workers) {
   auto job = catalog::lock_job(record.job_id, run.owner_epoch);
   if (!job) {
-    throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", record.job_id));
+    throw MigrationError(sqlstate::admin_shutdown, formatted("job {} has another owner", record.job_id));
   }
   record = std::move(*job);
   range_gone = false;
@@ -124,7 +123,7 @@ void BackfillJob::finish_range() {
 void BackfillJob::restart_leaf(int leaf, unsigned file, long long blocks) {
   range_gone = true;
   if (catalog::restart_leaf(record.job_id, run.owner_epoch, leaf, file, blocks)) return;
-  throw MigrationError(sqlstate::admin_shutdown, fmt::format("job {} has another owner", record.job_id));
+  throw MigrationError(sqlstate::admin_shutdown, formatted("job {} has another owner", record.job_id));
 }
 
 }  // namespace migration

@@ -1,8 +1,6 @@
 // Storing a run; see submit.hpp.
 #include "worker/submit.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
@@ -10,6 +8,7 @@
 #include "catalog/leftovers.hpp"
 #include "catalog/revisions.hpp"
 #include "pg/process.hpp"
+#include "statement/formatted.hpp"
 
 namespace migration {
 
@@ -88,10 +87,10 @@ void require_nothing_half_done(const PlannedRun& planned) {
     if (goes_on(half, planned, on_path) || !touches(graph, half.revision, on_path, planned.up)) continue;
     throw MigrationError(
         sqlstate::not_in_prerequisite_state,
-        fmt::format("revision \"{}\" is half {} by run {}", half.revision,
-                    half.direction == "downgrade" ? "undone" : "done", half.run_id),
-        fmt::format("Its finished steps stay in the database until its {} is completed.", half.direction),
-        half.closed ? catalog::completion_of(half) : fmt::format("SELECT migration_resume({});", half.run_id));
+        formatted("revision \"{}\" is half {} by run {}", half.revision,
+                  half.direction == "downgrade" ? "undone" : "done", half.run_id),
+        formatted("Its finished steps stay in the database until its {} is completed.", half.direction),
+        half.closed ? catalog::completion_of(half) : formatted("SELECT migration_resume({});", half.run_id));
   }
 }
 
@@ -124,11 +123,11 @@ catalog::RunRecord store_run(const PlannedRun& planned, const pg::Role& role, co
         if (old.state != "succeeded") break;
         throw MigrationError(
             sqlstate::edited_after_apply,
-            fmt::format("revision \"{}\" was changed after run {} had done part of it", half.revision, half.run_id),
-            fmt::format("Step {} is done and no longer the same: {}", old.step,
-                        old.statements.empty() ? std::string() : old.statements.front()),
-            fmt::format("SELECT migration_resume({});  -- or give the finished statements back to the script",
-                        half.run_id));
+            formatted("revision \"{}\" was changed after run {} had done part of it", half.revision, half.run_id),
+            formatted("Step {} is done and no longer the same: {}", old.step,
+                      old.statements.empty() ? std::string() : old.statements.front()),
+            formatted("SELECT migration_resume({});  -- or give the finished statements back to the script",
+                      half.run_id));
       }
       catalog::adopt_step(run.run_id, step.step, old, half.run_id);
       if (old.state != "succeeded") break;

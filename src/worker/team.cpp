@@ -1,14 +1,13 @@
 // Starting, watching and ending workers; see team.hpp.
 #include "worker/team.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "pg/identity.hpp"
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
+#include "statement/formatted.hpp"
 #include "worker/executor.hpp"
 
 namespace migration {
@@ -54,9 +53,9 @@ void Team::start(int number) {
     const std::string slots = pg::get_setting("max_worker_processes");
     const catalog::Problem problem{
         sqlstate::insufficient_resources,
-        fmt::format("the backfill of {} goes on with fewer workers: no background worker slot is free",
-                    job_.target.relation),
-        fmt::format("All of max_worker_processes ({}) are in use.", slots),
+        formatted("the backfill of {} goes on with fewer workers: no background worker slot is free",
+                  job_.target.relation),
+        formatted("All of max_worker_processes ({}) are in use.", slots),
         "ALTER SYSTEM SET max_worker_processes = 16;  -- then restart the server"};
     pg::report(NOTICE, problem.state.c_str(), problem.message, problem.detail, problem.hint);
     catalog::log_event(

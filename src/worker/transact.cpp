@@ -1,14 +1,13 @@
 // Statements of a step in one transaction; see transact.hpp.
 #include "worker/transact.hpp"
 
-#include <fmt/format.h>
-
 #include <string_view>
 
 #include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
 #include "run/decision.hpp"
+#include "statement/formatted.hpp"
 #include "worker/planning.hpp"
 
 extern "C" {
@@ -35,8 +34,8 @@ std::string first_line(const std::string& text) {
 
 MigrationError step_error(const StepText& step, int statement, const std::string& text, const pg::PgError& cause,
                           const std::string& more_detail, const std::string& hint) {
-  std::string detail = fmt::format("Statement {}: {}", statement, first_line(text));
-  if (cause.position() > 0) detail += fmt::format(" (at character {})", cause.position());
+  std::string detail = formatted("Statement {}: {}", statement, first_line(text));
+  if (cause.position() > 0) detail += formatted(" (at character {})", cause.position());
   detail += ".";
   if (!cause.detail().empty()) detail += " " + cause.detail();
   const auto close = [&] {
@@ -49,8 +48,8 @@ MigrationError step_error(const StepText& step, int statement, const std::string
   if (!more_detail.empty()) detail += " " + more_detail;
   return MigrationError(cause.state(),
                         step.revision.empty() ? "backfill failed: " + cause.message()
-                                              : fmt::format("step {} of revision \"{}\" failed: {}", step.step,
-                                                            step.revision, cause.message()),
+                                              : formatted("step {} of revision \"{}\" failed: {}", step.step,
+                                                          step.revision, cause.message()),
                         detail, hint.empty() ? cause.hint() : hint);
 }
 

@@ -1,8 +1,6 @@
 // Asking the user's expression; see user_check.hpp.
 #include "worker/user_check.hpp"
 
-#include <fmt/format.h>
-
 #include <memory>
 
 #include "pg/deadline.hpp"
@@ -10,6 +8,7 @@
 #include "pg/portal.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
+#include "statement/formatted.hpp"
 #include "worker/planning.hpp"
 
 namespace migration {
@@ -42,7 +41,7 @@ std::optional<std::string> ask_user_check(const std::string& expression, const c
       pg::ScriptRights rights;
       pg::Deadline deadline(limit_ms);
       // AND, so that it must be a boolean.
-      const pg::Rows rows = pg::query_text(fmt::format("SELECT (\n{}\n) AND true", expression));
+      const pg::Rows rows = pg::query_text(formatted("SELECT (\n{}\n) AND true", expression));
       answer = rows.size() == 1 && rows[0][0] ? *rows[0][0] : "";
     });
   } catch (const pg::PgError& e) {
@@ -54,13 +53,13 @@ std::optional<std::string> ask_user_check(const std::string& expression, const c
   }
   const bool late = error->state() == "57014" && pg::Deadline::fired();
   if (error->state().starts_with("57") && !late) throw pg::PgError(*error);
-  return late ? fmt::format("no answer within {} ms", limit_ms) : "error: " + shortened(error->message());
+  return late ? formatted("no answer within {} ms", limit_ms) : "error: " + shortened(error->message());
 }
 
 void require_one_expression(const std::string& expression, const std::string& hint) {
   // Parentheses alone could be closed and opened again by the text; between CASE WHEN and THEN that does not parse.
   for (const char* form : {"SELECT (\n{}\n)", "SELECT CASE WHEN\n{}\nTHEN 1 END"}) {
-    const auto statements = pg::parse_script(fmt::format(fmt::runtime(form), expression), "check", hint);
+    const auto statements = pg::parse_script(formatted(fmt::runtime(form), expression), "check", hint);
     if (statements.size() == 1) continue;
     throw MigrationError(sqlstate::invalid_parameter,
                          "invalid value for backfill setting \"check\": it is more than one expression",

@@ -1,8 +1,6 @@
 // Watching over fill triggers, and the last scan; see verify.hpp.
 #include "worker/verify.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <vector>
 
@@ -16,6 +14,7 @@
 #include "pg/watchdog.hpp"
 #include "plan/fill_trigger.hpp"
 #include "plan/words.hpp"
+#include "statement/formatted.hpp"
 #include "worker/executor.hpp"
 #include "worker/planning.hpp"
 
@@ -58,8 +57,8 @@ void FillProof::begin() {
     throw MigrationError(
         sqlstate::feature_not_supported, "the condition of the backfill is not immutable",
         "verify => 'constraint' turns it into a CHECK constraint, which would mean something else tomorrow.",
-        fmt::format("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');",
-                    literal(job_.record.relation)));
+        formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL', '{{\"verify\": \"scan\"}}');",
+                  literal(job_.record.relation)));
   }
   trigger_ = fill_trigger_made_by(job_.step_before);
   if (trigger_.empty()) return;
@@ -70,7 +69,7 @@ void FillProof::begin() {
     oid_ = image.empty() || image[0] == std::to_string(state.oid) ? state.oid : 0;
     return;
   }
-  pg::report(NOTICE, "00000", fmt::format("fill trigger {} is made again", trigger_),
+  pg::report(NOTICE, "00000", formatted("fill trigger {} is made again", trigger_),
              "It was disabled or dropped; the whole table is looked at once more at the end.");
   job_.as_run([&] {
     for (const std::string& text : fill_trigger_again(job_.step_before)) pg::run_statement(text, true);
@@ -83,10 +82,10 @@ void FillProof::check() {
   checked_ms_ = monotonic_ms();
   if (stands()) return;
   throw MigrationError(sqlstate::not_in_prerequisite_state,
-                       fmt::format("the fill trigger {} on {} was disabled or dropped", trigger_, job_.target.relation),
+                       formatted("the fill trigger {} on {} was disabled or dropped", trigger_, job_.target.relation),
                        "Rows written without it may have been missed. Resuming makes it again and looks at the whole "
                        "table once more at the end.",
-                       fmt::format("SELECT migration_resume({});", job_.run.run_id));
+                       formatted("SELECT migration_resume({});", job_.run.run_id));
 }
 
 bool FillProof::needs_sweep() {
@@ -124,11 +123,11 @@ bool FillProof::scan(const std::function<bool()>& go_on, const std::function<boo
   });
   throw MigrationError(
       sqlstate::not_in_prerequisite_state,
-      fmt::format("the backfill of {} is not proven: {} rows still meet its condition", job_.target.relation, left),
-      fmt::format("For example the row with ctid {}. {} last looks found such rows each time; somebody "
-                  "goes on writing them.",
-                  found, scan_rounds),
-      fmt::format("SELECT migration_resume({});", job_.run.run_id));
+      formatted("the backfill of {} is not proven: {} rows still meet its condition", job_.target.relation, left),
+      formatted("For example the row with ctid {}. {} last looks found such rows each time; somebody "
+                "goes on writing them.",
+                found, scan_rounds),
+      formatted("SELECT migration_resume({});", job_.run.run_id));
 }
 
 bool FillProof::look(const std::function<bool()>& go_on, std::string& found) {
@@ -142,7 +141,7 @@ bool FillProof::look(const std::function<bool()>& go_on, std::string& found) {
       if (!go_on()) return false;
       pg::in_transaction([&] {
         pg::report_activity(
-            fmt::format("migration run {} step {} job {}: proof", job_.run.run_id, job_.step.step, job_.record.job_id));
+            formatted("migration run {} step {} job {}: proof", job_.run.run_id, job_.step.step, job_.record.job_id));
         pg::lock_extension(pg::extension_oid());
         name = catalog::relation_name(leaf.oid);
         if (name.empty()) return;  // dropped, and its rows with it
@@ -155,7 +154,7 @@ bool FillProof::look(const std::function<bool()>& go_on, std::string& found) {
                          ids);
             },
             leaf.oid);
-        if (!ids.empty()) found = fmt::format("({},{}) of {}", ids[0].block, ids[0].offset, name);
+        if (!ids.empty()) found = formatted("({},{}) of {}", ids[0].block, ids[0].offset, name);
       });
       if (!found.empty()) return true;
     }

@@ -57,13 +57,13 @@ S
 		$m->attempt('work', "SET migration_ext.batch_target = '5ms'; SELECT $jobs{$job}{call}");
 		$m->until_true('some batches are done', sub { return $m->sql('work', 'SELECT coalesce(max(rows_done), 0) FROM migration_ext.job') > 2000; }, 90);
 		$m->attempt('work', 'SELECT migration_pause((SELECT max(run_id) FROM migration_runs()))');
-		$holder->close;
 		$m->until_true('the run rests', sub { return $m->state('work') eq 'paused'; }, 90);
 		$ballast = OwnDisk::fill_disk($disk, 1_500_000);
 		$m->attempt('work', 'SELECT migration_resume((SELECT max(run_id) FROM migration_runs()))');
 		$m->attempt('work', q{SELECT pg_logical_emit_message(false, 'full', repeat('x', 1000000)) FROM generate_series(1, 60)});
 		ok($m->until_true('the server gives up', sub { return PostgreSQL::Test::Utils::slurp_file($log) =~ /PANIC:.*No space left on device/; }, 90),
 			"$job: without room for anybody's log, the server gives up");
+		$holder->kill_client;
 		unlink $ballast or die $!;
 		# It comes back by itself when the room came in time; when it gave up while it recovered, an administrator starts it.
 		# (Never stopped while it recovers: it would not end.)
