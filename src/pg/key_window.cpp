@@ -42,9 +42,11 @@ KeyWindow read_window(Prepared& statement, const std::vector<Parameter>& paramet
 }
 
 KeyPass::KeyPass(const KeyWindow& window, unsigned table, std::uint32_t least, std::uint32_t end) : rows_(window.rows) {
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    if (rows_[i].table == table && rows_[i].fraction >= least && rows_[i].fraction < end)
-      numbers_.push_back(static_cast<std::uint32_t>(i));
+  const auto first =
+      std::partition_point(rows_.begin(), rows_.end(), [&](const KeyedRow& r) { return r.table < table; });
+  for (auto row = first; row != rows_.end() && row->table == table; ++row) {
+    if (row->fraction >= least && row->fraction < end)
+      numbers_.push_back(static_cast<std::uint32_t>(row - rows_.begin()));
   }
   found_.resize(numbers_.size());
   offsets_.resize(MaxHeapTuplesPerPage);
