@@ -72,7 +72,8 @@ struct Prepared::Receiver {
     row.key = static_cast<std::uint32_t>(used);
     for (int c = 5; c <= slot->tts_tupleDescriptor->natts; ++c) {
       const Datum value = slot_getattr(slot, c, &null);
-      const struct varlena* const detoasted = pg_detoast_datum_packed(reinterpret_cast<struct varlena*>(value));
+      const struct varlena* const detoasted =
+          pg_detoast_datum_packed(reinterpret_cast<struct varlena*>(DatumGetPointer(value)));
       const std::size_t length = VARSIZE_ANY_EXHDR(detoasted);
       if (used + length + 1 > lettered) letters = longer(letters, lettered, used + length + 1);
       memcpy(letters + used, VARDATA_ANY(detoasted), length);

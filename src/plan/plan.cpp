@@ -158,7 +158,7 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
     return {CursorChoice::none, "runs as one statement: rows may have to move to another partition"};
   }
   if (wish == "keyset") {
-    const CursorDecision key = by_key(change, facts);
+    CursorDecision key = by_key(change, facts);
     if (key.choice == CursorChoice::keyset) return key;
     throw MigrationError(
         sqlstate::feature_not_supported, "cursor keyset is not possible here",
