@@ -22,6 +22,7 @@ clang-format-14 --dry-run -Werror "${files[@]}" || status=1
 
 major=$(choose_major) && need_server_packages "$major" && need_packages cmake libgtest-dev nlohmann-json3-dev clang-tidy-14 || exit 1
 build=${MIGRATION_BUILD:-$tree/build}/lint
+mkdir -p "$build"
 cmake -S . -B "$build" -DPG_CONFIG="${PG_CONFIG:-/usr/lib/postgresql/$major/bin/pg_config}" >"$build.log" 2>&1 || {
   tail -n 20 "$build.log"
   exit 1
