@@ -1,6 +1,8 @@
 // Reading the user's schema; see facts.hpp.
 #include "catalog/facts.hpp"
 
+#include <cmath>
+
 #include "pg/compat.hpp"
 #include "pg/sql.hpp"
 #include "statement/formatted.hpp"
@@ -325,7 +327,7 @@ SetColumns set_columns_of(unsigned relation, const std::vector<std::string>& quo
     out.names.push_back(*row[0]);
     growth += std::stod(*row[1]);
   }
-  out.growth = static_cast<int>(growth + 0.5);
+  out.growth = static_cast<int>(std::lround(growth));
   return out;
 }
 

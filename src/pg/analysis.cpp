@@ -3,6 +3,7 @@
 
 #include "pg/compat.hpp"
 #include "pg/guard.hpp"
+#include "statement/formatted.hpp"
 
 extern "C" {
 #include "access/stratnum.h"
@@ -200,7 +201,9 @@ LookupAnalysis analyze_lookup(const std::string& from, const std::string& condit
   const std::string head = "SELECT FROM " + from + "\n";
   bool known = collect_all(condition.empty() ? head : head + "WHERE (" + condition + "\n)");
   if (!known) {
-    for (const std::string& conjunct : conjuncts) known = collect_all(head + "WHERE (" + conjunct + "\n)") || known;
+    for (const std::string& conjunct : conjuncts) {
+      known = collect_all(formatted("{}WHERE ({}\n)", head, conjunct)) || known;
+    }
   }
   if (!known) return out;
   out.table = equalities.table;

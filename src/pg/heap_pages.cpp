@@ -224,7 +224,7 @@ std::size_t choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& lo
     ++look.waiting;
     if (blocked && fit + forced == 0) ++look.blocked;
   }
-  return static_cast<std::size_t>(fit + forced);
+  return static_cast<std::size_t>(fit) + static_cast<std::size_t>(forced);
 }
 
 }  // namespace
