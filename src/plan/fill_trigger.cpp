@@ -400,7 +400,7 @@ std::string fill_trigger_made_by(const std::vector<std::string>& statements) {
   static constexpr std::string_view form = "CREATE OR REPLACE TRIGGER ";
   for (const std::string& text : statements) {
     if (!begins(text, form)) continue;
-    const std::string name = text.substr(form.size(), text.find(" BEFORE INSERT OR UPDATE ON ") - form.size());
+    std::string name = text.substr(form.size(), text.find(" BEFORE INSERT OR UPDATE ON ") - form.size());
     if (begins(unquoted(name), fill_prefix)) return name;
   }
   return {};

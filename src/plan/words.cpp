@@ -39,9 +39,7 @@ std::size_t next_part(std::string_view sql, std::size_t at) {
 /// doubled quote and in all parts, too.
 std::size_t behind_literal(std::string_view sql, std::size_t at, bool escapes) {
   for (++at; at < sql.size(); ++at) {
-    if (escapes && sql[at] == '\\') {
-      ++at;
-    } else if (sql.substr(at, 2) == "''") {
+    if ((escapes && sql[at] == '\\') || sql.substr(at, 2) == "''") {
       ++at;
     } else if (sql[at] == '\'') {
       const std::size_t next = next_part(sql, at + 1);
