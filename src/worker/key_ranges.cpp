@@ -113,9 +113,14 @@ void KeyRanges::note_window() {
 }
 
 bool KeyRanges::are_plain() {
+  // A table that others inherit from shares its keys with them: what is looked for by a key may be changed already.
+  const auto& leaves = job_.record.leaves;
+  const bool has_rows = std::find(leaves.begin(), leaves.end(), job_.record.relation_oid) != leaves.end();
+  if (has_rows && leaves.size() > 1) return false;
   std::vector<std::string> columns;
   for (const backfill::KeyColumn& k : job_.key) columns.push_back(unquoted(k.name));
   for (const unsigned table : noted_.rows.tables) {
+    if (has_rows && table != job_.record.relation_oid) return false;
     const std::string name = catalog::relation_name(table);
     if (name.empty()) {  // dropped: its rows are gone with it
       noted_ = {};

@@ -107,6 +107,22 @@ goes_on('parts', $run);
 is($m->sql($db, 'SELECT count(*) FROM parts'), $done, 'parts: no row is gone');
 is($m->sql($db, 'SELECT sum(n) FROM parts_2'), $others, 'parts: the table that has the name of a partition now is left alone');
 
+# ---- a table that others inherit from: they may have the same keys ----
+for my $when ('before', 'later')
+{
+	my $name = "inherited_$when";
+	table($name);
+	my $heir = "CREATE TABLE heir_$when (LIKE $name INCLUDING ALL) INHERITS ($name); INSERT INTO heir_$when SELECT * FROM ONLY $name";
+	$m->sql($db, "$heir; VACUUM ANALYZE heir_$when") if $when eq 'before';
+	$run = stopped_in_a_window($name);
+	$m->sql($db, $heir) if $when eq 'later';
+	$m->sql($db, "UPDATE ONLY $name SET filler = filler || 'y' WHERE id % 10 = 3");
+	$m->sql($db, qq(DO \$\$ BEGIN PERFORM migration_tune($run, '{"throttle": "off", "max_wal_rate": "off"}'); END \$\$));
+	is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', "$name: ends");
+	is($m->sql($db, "SELECT count(*) FROM ONLY $name WHERE n <> base + 1"), '0', "$name: each row once");
+	is($m->sql($db, "SELECT count(*) FROM heir_before WHERE n <> base + 1"), '0', "$name: the heir's, too") if $when eq 'before';
+}
+
 # ---- a row that a pass waits for ----
 for my $case (['rekeyed', 'SET id = id + 15000', 1], ['gone', undef, 0], ['touched', q{SET filler = 'touched'}, 1])
 {
