@@ -10,6 +10,7 @@ extern "C" {
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_attribute.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
@@ -132,6 +133,22 @@ inline bool compat_writes_indexes(CompatIndexUpdate update) {
   return update;
 }
 #endif
+
+/// BEFORE row triggers of an update; false: they do not want it. 16 and 18 gave the function more results and
+/// arguments.
+inline bool compat_fire_before_row(EState* state, EPQState* recheck, ResultRelInfo* target, ItemPointer id,
+                                   TupleTableSlot* slot) {
+  TM_FailureData failure;
+#if PG_VERSION_NUM >= 180000
+  TM_Result result;
+  return ExecBRUpdateTriggers(state, recheck, target, id, nullptr, slot, &result, &failure, false);
+#elif PG_VERSION_NUM >= 160000
+  TM_Result result;
+  return ExecBRUpdateTriggers(state, recheck, target, id, nullptr, slot, &result, &failure);
+#else
+  return ExecBRUpdateTriggers(state, recheck, target, id, nullptr, slot, &failure);
+#endif
+}
 
 /// Index entries of a new row version; returns the indexes with a check that is deferred.
 inline List* compat_insert_index_entries(ResultRelInfo* target, TupleTableSlot* slot, EState* state,

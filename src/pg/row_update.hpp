@@ -5,13 +5,13 @@
 // and each new version is made from the old one where it lies. Why: the executor looks every row up three times (TID
 // scan, the old version for the assignment, the update itself), each time with a search for its page, and passes rows
 // through an array, a sort and two slots on the way; together a quarter of what a row costs. Invariants: what is done
-// to a row, and in which order, is what ExecUpdate() in nodeModifyTable.c does: condition, assignments, generated
-// columns, partition constraint, constraints, new version, index entries, AFTER triggers, RETURNING; a row that
-// somebody else has just changed is locked in its newest version and judged once more. Whatever is not such a plain
-// plan (a join, a sub-select, BEFORE or statement triggers, row security, another access method) goes to the executor
-// as it is. The one trigger that may be left out is the caller's own, which would do what the statement does (see
-// leaves_out). Locks: those of the statement; the page stays pinned, not locked, while its rows are changed. Memory:
-// the executor's.
+// to a row, and in which order, is what ExecUpdate() in nodeModifyTable.c does: condition, assignments, BEFORE
+// triggers, generated columns, partition constraint, constraints, new version, index entries, AFTER triggers,
+// RETURNING; a row that somebody else has just changed is locked in its newest version and judged once more. Whatever
+// is not such a plain plan (a join, a sub-select, statement triggers, row security, another access method) goes to the
+// executor as it is. The one trigger that may be left out is the caller's own, which would do what the statement does
+// (see leaves_out). Locks: those of the statement; the page stays pinned, not locked, while its rows are changed.
+// Memory: the executor's.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +47,8 @@ class RowSource {
 class RowUpdate {
  public:
   /// Any statement on `table` with one parameter of type tid[]; `leaves_out` names (not quoted) a BEFORE row trigger
-  /// whose function has the same name, and which gives a row no other values than the statement itself.
+  /// whose function has the same name, and which gives a row no other values than the statement itself: it is not fired
+  /// where it is the only one (another may change what it computes from).
   RowUpdate(unsigned table, std::string sql, std::string leaves_out = {})
       : table_(table), statement_(std::move(sql)), leaves_out_(std::move(leaves_out)) {}
 

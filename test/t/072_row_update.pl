@@ -1,8 +1,8 @@
 # Rows that a backfill changes page by page are changed as the server's UPDATE changes them.
 #
 # Generated columns, constraints, foreign keys, partitions, TOASTed values, unique and deferred checks, AFTER triggers: what
-# one UPDATE makes of one table, the passes make of its twin, and every index finds every row. BEFORE and statement triggers,
-# which the loop over pages leaves to the executor, act as ever. Only the fill trigger of the very backfill
+# one UPDATE makes of one table, the passes make of its twin, and every index finds every row. BEFORE triggers see and change
+# rows as they do under an UPDATE; statement triggers, which the loop over pages leaves to the executor, act as ever. Only the fill trigger of the very backfill
 # is not called for its own rows.
 use strict;
 use warnings;
@@ -106,7 +106,70 @@ for my $places (q{ctid = '(0,1)'}, q{ctid IN ('(1,1)', '(2,1)')}, q{(ctid = '(3,
 	$m->sql($db, 'UPDATE placed SET v = -1 WHERE v IS NOT NULL; DELETE FROM placed WHERE v = -1');
 }
 
-# Left to the executor: triggers that come before, statement triggers. And row security is refused.
+# Triggers that come before: one for some columns only, one with a condition, one that makes another row of it, refuses it or
+# fails, one that changes a neighbour first. What they set is indexed, generated from, checked.
+$m->sql($db, <<'S');
+CREATE FUNCTION first_of_all() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO public.log VALUES (TG_TABLE_NAME || ' ' || TG_NAME || ' ' || (OLD.v IS NULL)::text, OLD.id, NEW.v);
+  IF NEW.id % 1000 = 1 THEN RETURN NULL; END IF;
+  IF NEW.id % 1000 = 2 THEN RAISE EXCEPTION 'not %', NEW.id USING ERRCODE = 'P0042'; END IF;
+  IF NEW.id % 1000 = 3 THEN RETURN OLD; END IF;
+  NEW.stamp := NEW.stamp + NEW.v;
+  IF NEW.id % 1000 = 4 THEN NEW.stamp := -1; END IF;
+  RETURN NEW;
+END $$;
+CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'fired'; END $$;
+CREATE TABLE seed (id int PRIMARY KEY, v int, stamp int NOT NULL DEFAULT 5 CHECK (stamp >= 0), other int, filler text);
+INSERT INTO seed SELECT i, CASE WHEN i % 11 = 0 THEN i END, 5, i, repeat('f', 40) FROM generate_series(1, 6000) i;
+S
+for my $t ('ours_before', 'theirs_before')
+{
+	$m->sql($db, <<"S");
+CREATE TABLE $t (LIKE seed INCLUDING ALL, twice int GENERATED ALWAYS AS (stamp * 2) STORED);
+INSERT INTO $t SELECT * FROM seed;
+CREATE INDEX ON $t (stamp);
+CREATE INDEX ON $t (twice);
+CREATE TRIGGER a BEFORE UPDATE OF v ON $t FOR EACH ROW EXECUTE FUNCTION first_of_all();
+CREATE TRIGGER b BEFORE UPDATE ON $t FOR EACH ROW WHEN (NEW.stamp > 1000 AND NEW.id > 50) EXECUTE FUNCTION first_of_all();
+CREATE TRIGGER c BEFORE UPDATE OF other ON $t FOR EACH ROW EXECUTE FUNCTION never();
+CREATE TRIGGER d BEFORE UPDATE ON $t FOR EACH ROW EXECUTE FUNCTION never();
+ALTER TABLE $t DISABLE TRIGGER d;
+CREATE TRIGGER e AFTER UPDATE ON $t FOR EACH ROW WHEN (NEW.id % 7 = 0) EXECUTE FUNCTION note();
+VACUUM $t;
+S
+}
+my $not_these = 'v IS NULL AND id % 1000 NOT IN (2, 4)';
+is(backfill('ours_before', 'v = id', $not_these), 'succeeded', 'triggers that come before');
+$m->sql($db, "UPDATE theirs_before SET v = id WHERE $not_these");
+is($m->sql($db, 'SELECT count(*) FROM (TABLE ours_before EXCEPT ALL TABLE theirs_before) x'), '0', 'both made the same of it');
+is($m->sql($db, 'SELECT count(v), count(*) FILTER (WHERE twice = stamp * 2 AND stamp > 5) FROM ours_before'), '5980|5435', 'what the triggers want');
+# A row that is met again because a trigger does not want it changed is shown to it again.
+is($m->sql($db, q{SELECT count(*) FROM (SELECT DISTINCT tab, old_id, new_v FROM log WHERE tab ~ 'ours_before' EXCEPT SELECT replace(tab, 'theirs', 'ours'), old_id, new_v FROM log WHERE tab ~ 'theirs_before') x}),
+	'0', 'they see what they see under an UPDATE');
+is($m->sql($db, q{SELECT count(DISTINCT (tab, old_id)) FROM log WHERE tab ~ 'ours_before'}), $m->sql($db, q{SELECT count(*) FROM log WHERE tab ~ 'theirs_before'}), 'all of it');
+sound('ours_before');
+$m->sql($db, 'DELETE FROM migration_ext.quarantine');
+is(backfill('ours_before', 'v = id', 'v IS NULL AND id % 1000 IN (2, 4)', '"max_errors": 20'), 'succeeded', 'rows that a trigger refuses or spoils');
+is($m->sql($db, q{SELECT string_agg(DISTINCT sqlstate || ' ' || (image ->> 'id')::int % 1000, ', ') FROM migration_ext.quarantine}), '23514 4, P0042 2', 'each with its own error');
+
+# A trigger that changes another row of the same statement is told what the server tells it.
+$m->sql($db, <<'S');
+CREATE TABLE meddled (id int PRIMARY KEY, v int, w int);
+INSERT INTO meddled SELECT i FROM generate_series(1, 500) i;
+CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 100 AND NEW.w IS NULL THEN UPDATE meddled SET w = 1 WHERE id = 101; END IF; RETURN NEW; END $$;
+CREATE TRIGGER meddle BEFORE UPDATE OF v ON meddled FOR EACH ROW EXECUTE FUNCTION meddle();
+S
+like($m->attempt($db, 'UPDATE meddled SET v = id WHERE v IS NULL')->{err}, qr/already modified by an operation triggered/, 'the server');
+my $meddling = $m->sql($db, "SELECT migration_backfill('meddled', 'v = id', 'v IS NULL', '{\"passes\": \"off\", \"max_errors\": 5}')");
+is($m->attempt($db, "SELECT migration_wait($meddling)")->{state}, '27000', 'a backfill');
+is($m->sql($db, 'SELECT count(w) FROM meddled'), '0', 'nothing is half done');
+$m->sql($db, 'DROP TRIGGER meddle ON meddled');
+$m->sql($db, "SELECT migration_resume($meddling)");
+is($m->sql($db, "SELECT migration_wait($meddling)"), 'succeeded', 'without the trigger it goes on');
+is($m->sql($db, 'SELECT count(v) FROM meddled'), '500', 'and every row is filled');
+
+# Left to the executor: statement triggers. And row security is refused.
 $m->sql($db, <<'S');
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.stamped := coalesce(NEW.stamped, 0) + 1; RETURN CASE WHEN NEW.id % 1000 <> 0 THEN NEW END; END';
 CREATE FUNCTION total() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.log SELECT ''total'', id, v FROM fresh; RETURN NULL; END';

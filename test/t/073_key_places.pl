@@ -83,6 +83,8 @@ S
 my $done = $m->sql($db, 'SELECT count(*) FROM triggered WHERE n <> base');
 goes_on('triggered', $run);
 is($m->sql($db, q{SELECT count(*) FROM triggered WHERE filler <> 'seen'}), $done, 'triggered: the trigger is called for every row from then on');
+cmp_ok($m->sql($db, q{SELECT idx_tup_read FROM pg_stat_all_indexes WHERE indexrelname = 'triggered_pkey'}), '<', 3 * 20000,
+	'triggered: and is no reason to read a window again in each pass');
 
 # ---- partitions: rows move to another one, a partition is rewritten, renamed, dropped ----
 $m->sql($db, <<'S');
@@ -123,24 +125,43 @@ for my $when ('before', 'later')
 	is($m->sql($db, "SELECT count(*) FROM heir_before WHERE n <> base + 1"), '0', "$name: the heir's, too") if $when eq 'before';
 }
 
-# ---- a row that a pass waits for ----
+# ---- a row that a pass waits for, without and with a trigger that comes before ----
+$m->sql($db, <<'S');
+CREATE TABLE fired (tab text, id bigint, old_filler text, old_n int, new_n int);
+CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO public.fired VALUES (TG_TABLE_NAME, OLD.id, OLD.filler, OLD.n, NEW.n);
+  NEW.r := -NEW.n;
+  RETURN NEW;
+END $$;
+S
 for my $case (['rekeyed', 'SET id = id + 15000', 1], ['gone', undef, 0], ['touched', q{SET filler = 'touched'}, 1])
 {
-	my ($name, $change, $stays) = @$case;
-	table($name);
-	# One of the first rows, whose fraction puts it into the first pass.
-	my $id = $m->sql($db, "SELECT id FROM $name WHERE id BETWEEN 50 AND 200 ORDER BY (id * 1327217885) & 2147483647 LIMIT 1");
-	$m->sql($db, "DELETE FROM $name WHERE id = $id + 15000");
-	my $other = $m->session($db);
-	$other->run('BEGIN');
-	$other->run($change ? "UPDATE $name $change WHERE id = $id" : "DELETE FROM $name WHERE id = $id");
-	$run = $m->sql($db, "SET migration_ext.batch_target = '50ms'; SELECT migration_backfill('$name', 'n = n + 1', NULL)");
-	ok($m->until_sql($db, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type LIKE 'migration_ext%' AND wait_event = 'transactionid'}, 't'), "$name: a pass waits for the row");
-	$other->run('COMMIT');
-	$other->close;
-	is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', "$name: ends");
-	is($m->sql($db, "SELECT count(*) FROM $name WHERE n <> base + 1"), '0', "$name: each row once");
-	is($m->sql($db, "SELECT count(*) FROM $name"), 19998 + $stays, "$name: no row is gone that nobody deleted");
+	for my $triggered (0, 1)
+	{
+		my ($what, $change, $stays) = @$case;
+		my $name = $what . ($triggered ? '_triggered' : '');
+		table($name);
+		# One of the first rows, whose fraction puts it into the first pass.
+		my $id = $m->sql($db, "SELECT id FROM $name WHERE id BETWEEN 50 AND 200 ORDER BY (id * 1327217885) & 2147483647 LIMIT 1");
+		$m->sql($db, "DELETE FROM $name WHERE id = $id + 15000");
+		$m->sql($db, "CREATE TRIGGER fired BEFORE UPDATE OF n ON $name FOR EACH ROW WHEN (NEW.n <> OLD.n) EXECUTE FUNCTION fired()") if $triggered;
+		my $other = $m->session($db);
+		$other->run('BEGIN');
+		$other->run($change ? "UPDATE $name $change WHERE id = $id" : "DELETE FROM $name WHERE id = $id");
+		$run = $m->sql($db, "SET migration_ext.batch_target = '50ms'; SELECT migration_backfill('$name', 'n = n + 1', NULL)");
+		ok($m->until_sql($db, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type LIKE 'migration_ext%' AND wait_event = 'transactionid'}, 't'), "$name: a pass waits for the row");
+		$other->run('COMMIT');
+		$other->close;
+		is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', "$name: ends");
+		is($m->sql($db, "SELECT count(*) FROM $name WHERE n <> base + 1"), '0', "$name: each row once");
+		is($m->sql($db, "SELECT count(*) FROM $name"), 19998 + $stays, "$name: no row is gone that nobody deleted");
+		next unless $triggered;
+		is($m->sql($db, "SELECT count(*) FROM $name WHERE r <> -n"), '0', "$name: what the trigger makes of a row is what is written");
+		is($m->sql($db, "SELECT count(*), count(DISTINCT id) FROM fired WHERE tab = '$name' AND new_n = old_n + 1"),
+			(19998 + $stays) . '|' . (19998 + $stays), "$name: it is called once for each");
+		is($m->sql($db, "SELECT old_filler FROM fired WHERE tab = '$name' AND id = $id"), 'touched', "$name: and sees what the other has made of it") if $what eq 'touched';
+	}
 }
 unlike(PostgreSQL::Test::Utils::slurp_file($m->node->logfile), qr/PANIC|TRAP|terminated by signal/, 'no process died');
 $m->node->stop;
