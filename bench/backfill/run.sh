@@ -6,7 +6,7 @@
 #   --methods a,b    update, loop, keyset, ctid, ours, oursN (N workers), ourskey (ours, by key); the quadratic loop is left
 #                    out above a million rows unless it is named
 #   --workers N      of the method with several workers (2); 1: without it
-#   --variants a,b   fresh, dead12, dead12v, dead20, dead20v (v: vacuumed), ff90, toast, uuid, wide; or `all`
+#   --variants a,b   fresh, dead12, dead12v, dead20, dead20v (v: vacuumed), ff90, toast, uuid, wide, trigger; or `all`
 #   --repeats N      runs of each method; medians are shown (1)
 #   --target T       migration_ext.batch_target, for ours
 #   --check          exit status 1 if a target is missed (else the targets are only shown)

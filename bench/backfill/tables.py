@@ -16,6 +16,7 @@ VARIANTS = {
     "toast": "every tenth row has a TOASTed value of 4 kB",
     "uuid": "the key is a random uuid",
     "wide": "rows of 300 bytes",
+    "trigger": "a BEFORE trigger stamps every row that is changed",
 }
 
 FILL = "tax = balance / 5"
@@ -54,6 +55,9 @@ def make_template(name, variant, rows, parallel=()):
         run = session.run("SELECT migration_backfill('account', 'fee = balance / 7', 'fee IS NULL')")[0][0]
         session.run("SELECT migration_wait(%s)", (run,))
         session.run("VACUUM ANALYZE account")
+    if variant == "trigger":
+        session.run("CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.opened := now(); RETURN NEW; END'")
+        session.run("CREATE TRIGGER stamp BEFORE UPDATE ON account FOR EACH ROW EXECUTE FUNCTION stamp()")
     session.run("SELECT migration_register('add', 'tax of accounts', NULL, 'ALTER TABLE account ADD COLUMN tax bigint')")
     scripts = {
         "ours": f"UPDATE account SET {FILL} WHERE tax IS NULL",

@@ -8,6 +8,7 @@
 #include "api/arguments.hpp"
 #include "api/control.hpp"
 #include "api/schedule.hpp"
+#include "catalog/reports.hpp"
 #include "catalog/runs.hpp"
 #include "catalog/schedule.hpp"
 #include "catalog/tuning.hpp"
@@ -82,8 +83,11 @@ MIGRATION_FUNCTION(migration_pause) {
   catalog::set_desired(run.run_id, "pause", me);
   if (is_owned(run)) {
     catalog::log_event({run.run_id, "", 0, "pausing", me, -1, {}});
-    // One that rests between two batches need not sleep on.
-    if (const int owner = pg::run_lock_owner(); owner != 0) pg::wake_at_commit(owner);
+    if (const int owner = pg::run_lock_owner(); owner != 0) {
+      // One that rests between two batches need not sleep on, and a VACUUM between them need not be ended.
+      pg::wake_at_commit(owner);
+      if (catalog::is_vacuuming(run.run_id, owner)) pg::cancel_at_commit(owner);
+    }
     return pg::text_result(fcinfo, "pausing");
   }
   catalog::set_run_state(

@@ -59,7 +59,8 @@ std::string projected_size(const Statement& s, const RelationFacts& facts) {
   const pg::HeapShape shape = pg::heap_shape(largest->oid, columns.names);
   if (!shape.heap || shape.rows == 0) return {};
   const backfill::Settings settings = settings_of(s);
-  backfill::TableShape table{shape.rows, shape.free_bytes, shape.row_bytes, columns.growth, 1, !shape.indexed};
+  backfill::TableShape table{shape.rows, shape.free_bytes, shape.row_bytes, columns.growth,
+                             1,          !shape.indexed,   settings.vacuum, largest->blocks};
   OtherTable other;
   if (!change->from.empty()) other = catalog::other_table(*change);
   const CursorChoice cursor = choose_cursor(*change, facts, settings.cursor, other).choice;

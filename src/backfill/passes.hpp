@@ -50,6 +50,12 @@ constexpr int rows_to_leave(int rows, long long free, int length, int growth, in
   return static_cast<int>((short_of + room - 1) / room) + 1;
 }
 
+/// Of rows that are to leave a page of `rows`, those that do so in one pass; the others in the next ones, when the
+/// versions that the first ones have left can be seen by nobody any more. In a key that rows lie in the order of,
+/// neighbours on a page are neighbours in the index, and a leaf of it has a tenth of its room free; what is dead there
+/// the server takes away before it splits the leaf (bottom-up deletion, nbtree/README).
+int rows_that_leave_at_once(int rows, int leave);
+
 /// Rows that leave a page in its first pass, besides those that fit: those that have to, and up to one of twelve more
 /// where what they leave behind saves passes that are dearer. See docs/backfill.md.
 int rows_that_leave(int rows, long long free, int length, int growth, int heap_only = 0);

@@ -6,6 +6,7 @@
 
 #include "backfill/passes.hpp"
 #include "backfill/units.hpp"
+#include "backfill/vacuum.hpp"
 #include "statement/formatted.hpp"
 
 namespace migration::backfill {
@@ -14,8 +15,15 @@ namespace {
 
 /// Share of new entries that the leaves of an index have room for, and the share that splits all of them.
 constexpr double leaves_take = 0.08, leaves_split = 0.23;
+/// The same of an index in the order of the table, where a window has all rows of a leaf and VACUUM comes after it; of
+/// the share that is estimated here.
+constexpr double neighbours_take = 0.11, neighbours_split = 0.42;
 /// What stays behind even when all fits: line pointers, the last window.
 constexpr double remainder = 0.02;
+
+double split_by(double share, double take, double split) {
+  return std::clamp((share - take) / (split - take), 0.0, 1.0);
+}
 
 std::string percent(double share) {
   return formatted("{:.0f} %", std::round(100 * share));
@@ -42,7 +50,9 @@ Projection project(const TableShape& s) {
   const double first = fit >= 1 ? 0 : rows_to_move(needing, s.passes) / static_cast<double>(needing);
   p.moved = std::min(1.0, std::max(first, crowded_out));
   p.table = p.moved * new_bytes / old_bytes + remainder;
-  p.indexes = std::clamp((p.moved - leaves_take) / (leaves_split - leaves_take), 0.0, 1.0);
+  const int after = vacuum_after({s.vacuum, true, true, s.blocks, p.moved});
+  p.indexes = split_by(after > 0 ? p.moved * after / 100 : p.moved, leaves_take, leaves_split);
+  if (after > 0) p.indexes = std::max(p.indexes, split_by(p.moved, neighbours_take, neighbours_split));
   return p;
 }
 

@@ -91,6 +91,14 @@ Rows progress_rows(long long run_id, int owner_pid) {
       {sql_int(run_id), sql_int(owner_pid)});
 }
 
+bool is_vacuuming(long long run_id, int owner_pid) {
+  return !pg::query(
+              "SELECT 1 FROM pg_catalog.pg_stat_progress_vacuum v JOIN migration_ext.step s ON s.run_id = $1::bigint "
+              "AND s.state = 'running' AND s.kind = 'backfill' WHERE v.pid = $2::integer",
+              {sql_int(run_id), sql_int(owner_pid)})
+              .empty();
+}
+
 std::vector<std::string> functions_of_level(const std::string& level) {
   // Each level holds the ones before it, except that operators need not be authors.
   static const std::vector<std::string> reader = {"migration_export",    "migration_plan", "migration_sql",

@@ -14,6 +14,8 @@ pg::Rows run_rows();
 pg::Rows log_rows(std::optional<long long> run_id);
 /// One row for the running step of the active run, when there is one.
 pg::Rows progress_rows(long long run_id, int owner_pid);
+/// Does process `owner_pid`, between two batches of a backfill of the run, vacuum its table?
+bool is_vacuuming(long long run_id, int owner_pid);
 /// The level's functions as 'name(args)'; level 'all' for every one that is not open to everybody.
 std::vector<std::string> functions_of_level(const std::string& level);
 

@@ -129,7 +129,7 @@ bool unpruned(Page page, const WindowPage& p, const Work& w) {
   return (header->t_infomask & HEAP_XMAX_INVALID) == 0;
 }
 
-/// Rows that the first pass moves away from the page whether others fit or not.
+/// Rows that the first passes move away from the page whether others fit or not.
 int leaving(Page page, const WindowPage& p, const Work& w, long long free) {
   const OffsetNumber offset = w.offsets[p.first];
   if (p.count < 2 || offset > PageGetMaxOffsetNumber(page) || !ItemIdIsNormal(PageGetItemId(page, offset))) return 0;
@@ -180,7 +180,9 @@ std::size_t choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& lo
   const bool first = p.done == 0;
   const std::uint16_t before = p.done;
   const int moves = w.plan.all ? p.count : backfill::rows_to_move(p.count - p.done, first ? w.plan.passes : 8);
-  const int leave = first && w.plan.force && !blocked ? leaving(page, p, w, free) : 0;
+  const int leave = !w.plan.force || blocked ? 0 : first ? leaving(page, p, w, free) : p.leaving;
+  const int at_once =
+      first || leave > 0 ? backfill::rows_that_leave_at_once(p.count, std::max(leave, first ? moves : 0)) : p.count;
   int fit = 0, forced = 0;
   OffsetNumber root = InvalidOffsetNumber;
   bool full = false;
@@ -201,8 +203,8 @@ std::size_t choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& lo
     } else {
       full = true;
       // A later pass moves rows only from a page on which nothing fits any more.
-      const bool may_move =
-          w.plan.force && !blocked && (((first || fit == 0) && fit + forced < moves) || forced < leave);
+      const bool may_move = w.plan.force && !blocked && forced < at_once &&
+                            (((first || fit == 0) && fit + forced < moves) || forced < leave);
       if (!w.plan.all && !may_move) break;
       ++forced;
     }
@@ -218,6 +220,9 @@ std::size_t choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& lo
     p.previous = before;
     p.root = root;
     p.sampled = false;
+  }
+  if (!blocked) {
+    p.leaving = static_cast<std::uint16_t>(std::max(0, std::max(leave, first ? moves - fit : 0) - forced));
   }
   look.forced += static_cast<std::size_t>(forced);
   if (p.done < p.count) {
@@ -313,6 +318,7 @@ HeapShape heap_shape(unsigned leaf, const std::vector<std::string>& columns) {
     HeapShape shape;
     Relation relation = table_open(leaf, AccessShareLock);
     shape.heap = relation->rd_tableam == GetHeapamTableAmRoutine();
+    shape.indexes = relation->rd_rel->relhasindex;
     shape.indexed = updates_indexes(relation, raw, n);
     if (shape.heap) {
       const BlockNumber blocks = RelationGetNumberOfBlocks(relation);

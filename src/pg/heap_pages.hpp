@@ -30,6 +30,7 @@ struct WindowPage {
   std::uint16_t count = 0;
   std::uint16_t done = 0;      ///< rows chosen so far
   std::uint16_t previous = 0;  ///< rows chosen before the last pass that took some
+  std::uint16_t leaving = 0;   ///< rows that the next pass moves away, whether others fit or not
   std::uint16_t root = 0;      ///< line pointer that leads to the first row of that pass; 0: not looked for
   bool sampled = false;        ///< how that pass came out has been counted
   bool listed = true;          ///< its rows are known
@@ -95,6 +96,7 @@ class EveryRow final : public RowSource {
 /// What a leaf is like, from its first pages.
 struct HeapShape {
   bool heap = false;         ///< stored by the heap access method
+  bool indexes = false;      ///< it has some
   bool indexed = false;      ///< one of `columns` is in an index that an update of it would have to write
   long long free_bytes = 0;  ///< average per page, of a sample
   long long rows = 0;        ///< average live line pointers per page

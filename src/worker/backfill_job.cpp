@@ -118,6 +118,7 @@ void BackfillJob::load() {
   }
   target.relation = catalog::relation_name(record.relation_oid);
   if (target.relation.empty()) refuse_gone();
+  rows_in_all = record.rows_total;
   if (change.copy) into_name_ = find_into(change);
   retarget();
   // What blocks may meet twice is watched, unless a second time is harmless by its form.

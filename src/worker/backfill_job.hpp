@@ -86,6 +86,7 @@ class BackfillJob {
   backfill::Key key;                     ///< of a keyset cursor
   std::vector<std::string> set_columns;  ///< unquoted
   int generation = 0;                    ///< counts renames of the table: texts made before are of no use
+  long long rows_in_all = 0;             ///< of the table, estimated; `record` may be of a range
   bool met_again = false;                ///< a watched row still met the condition; its batch was rolled back
   bool watched = false;                  ///< each batch shows that its rows no longer meet the condition
   std::vector<std::string> step_before;  ///< statements of the step before this one, which makes its fill trigger

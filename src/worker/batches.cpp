@@ -318,13 +318,21 @@ class Backfill {
       return true;
     }
     await_durability();
-    if (by_blocks() && worker_ == 0) blocks_.vacuum_when_due();
+    if (worker_ == 0) vacuum_when_due();
     const bool in_turn = !by_blocks() && in_window() && job_.range && (worker_ > 0 || team_.at_work());
     const int wait_ms = by_blocks() ? blocks_.pause_ms() : keys_.pause_ms();
     if (in_turn) change_hands();
     // With two in hand, waiting is for when neither can go on.
     if (wait_ms > 0 && (!in_turn || !job_.range || keys_.is_stuck())) pg::pause(wait_ms);
     return true;
+  }
+
+  void vacuum_when_due() {
+    if (by_blocks()) {
+      blocks_.vacuum_when_due();
+    } else {
+      keys_.vacuum_when_due();
+    }
   }
 
   void leave_range() {

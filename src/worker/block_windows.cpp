@@ -10,6 +10,7 @@
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
 #include "pg/sql.hpp"
+#include "pg/usage.hpp"
 #include "statement/formatted.hpp"
 
 namespace migration {
@@ -24,9 +25,6 @@ constexpr long long window_blocks = 8192;
 constexpr std::size_t first_pieces = 4, least_piece = 64;
 /// Shorter tables grow by a few pages at most, whatever is done.
 constexpr long long short_table_blocks = 16;
-/// Automatic VACUUM: of tables of 128 MB and more, after each quarter.
-constexpr long long worth_vacuum_blocks = 16384;
-constexpr int automatic_percent = 25;
 /// When one row of this many is left in a window, on the few pages that are shortest of room, the rest of them move: a
 /// transaction for a row or two of each page is dearer than that.
 constexpr std::size_t stragglers = 100;
@@ -42,6 +40,7 @@ void BlockWindows::enter_leaf(std::size_t i) {
   generation_ = job_.generation;
   leaf.oid = job_.record.leaves[i];
   leaf.name = catalog::relation_name(leaf.oid);
+  bool indexes = false;
   if (!leaf.name.empty()) {
     leaf.whole = std::make_unique<pg::Prepared>(backfill::block_batch(job_.target, leaf.name, job_.watched));
     leaf.look = std::make_unique<pg::Prepared>(backfill::block_rows(job_.target, leaf.name));
@@ -52,10 +51,11 @@ void BlockWindows::enter_leaf(std::size_t i) {
       const bool can = shape.heap && !shape.indexed && job_.record.leaf_blocks[i] >= short_table_blocks;
       leaf.passes = can ? backfill::choose_passes(shape.rows, shape.rows, shape.free_bytes, shape.row_bytes) : 1;
       if (job_.settings.passes > 0) leaf.passes = shape.heap ? job_.settings.passes : 1;
+      indexes = shape.indexes;
     }
   }
   stayed_ = left_ = 0;
-  if (!leaf_ || leaf_->oid != leaf.oid) since_vacuum_ = 0;
+  vacuuming_.of({leaf.oid, leaf.name, job_.record.leaf_blocks[i], indexes, leaf.passes > 1});
   leaf_ = std::move(leaf);
 }
 
@@ -133,7 +133,9 @@ bool BlockWindows::at_leaf() {
 bool BlockWindows::move_on(long long to) {
   catalog::JobRecord& job = job_.record;
   moved_ = true;
-  since_vacuum_ += std::max(0LL, to - job.next_block);
+  const long long blocks = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
+  if (blocks > 0)
+    vacuuming_.passed(static_cast<double>(std::max(0LL, to - job.next_block)) / static_cast<double>(blocks));
   job.blocks_done += std::max(0LL, to - job.next_block);
   job.next_block = std::max(job.next_block, to);
   if (job.next_block >= job_.end_of_leaf()) next_leaf();
@@ -250,7 +252,9 @@ void BlockWindows::pass(Lane& lane) {
   }
   pg::Pass rows(*lane.window, span, plan);
   long long changed = 0;
+  const long long hot_before = pg::own_hot_updates(leaf_->oid);
   job_.as_script([&] { changed = job_.change(*leaf_->rows, rows); }, leaf_->oid);
+  vacuuming_.saw(static_cast<long long>(rows.end().live), changed - (pg::own_hot_updates(leaf_->oid) - hot_before));
   const pg::PassLook& look = rows.end();
   // A row that turned out not to need the change has not moved, and tells nothing of those that have.
   const bool telling = lane.changed * 10 >= static_cast<long long>(lane.chosen) * 9;
@@ -312,37 +316,6 @@ void BlockWindows::measured(long long blocks) {
   if (in_window() && !ended_) return;
   job_.record.batch_size = proposed_;
   proposed_ = 0;
-}
-
-std::string BlockWindows::due_for_vacuum() {
-  if (!leaf_ || !leaves_left() || !job_.target.into.empty()) return {};
-  const catalog::JobRecord& job = job_.record;
-  const long long blocks = job.leaf_blocks[static_cast<std::size_t>(job.leaf) - 1];
-  // Of several workers one vacuums, for what all of them have passed.
-  const long long passed = since_vacuum_ * (job_.range ? std::max(1, job_.settings.workers) : 1);
-  int percent = job_.settings.vacuum;
-  // By itself only where nothing else frees room: without passes, and where it is worth a look at all indexes.
-  if (percent < 0) percent = leaf_->passes > 1 || blocks < worth_vacuum_blocks ? 0 : automatic_percent;
-  if (percent == 0 || passed * 100 < blocks * percent) return {};
-  since_vacuum_ = 0;
-  return leaf_->name;
-}
-
-void BlockWindows::vacuum_when_due() {
-  const std::string table = due_for_vacuum();
-  if (table.empty()) return;
-  try {
-    pg::start_transaction();
-    pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
-    pg::report_activity(
-        formatted("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
-    pg::run_statement(formatted("VACUUM (TRUNCATE off, SKIP_LOCKED on) {}", table), true);
-    pg::commit_transaction();
-  } catch (const pg::PgError& e) {
-    pg::abort_transaction();
-    if (e.state().starts_with("57")) throw;
-  }
-  pg::in_transaction([] { pg::set_session("lock_timeout", "0"); });
 }
 
 int BlockWindows::pause_ms() {

@@ -20,12 +20,13 @@
 #include "pg/prepared.hpp"
 #include "pg/row_update.hpp"
 #include "worker/backfill_job.hpp"
+#include "worker/vacuuming.hpp"
 
 namespace migration {
 
 class BlockWindows {
  public:
-  explicit BlockWindows(BackfillJob& job) : job_(job) {}
+  explicit BlockWindows(BackfillJob& job) : job_(job), vacuuming_(job) {}
 
   /// Inside a transaction: one pass, or one window in one statement. False when the last block is done.
   bool batch();
@@ -48,9 +49,8 @@ class BlockWindows {
   /// pruned yet; nothing is held meanwhile.
   int pause_ms();
   /// Between two transactions: VACUUM of the leaf in work when it is time for it (setting `vacuum`), so that what later
-  /// windows move finds the room of the row versions that earlier ones left dead. A failure (a lock that was not to be
-  /// had) costs nothing but that room.
-  void vacuum_when_due();
+  /// windows move finds the room of the row versions that earlier ones left dead.
+  void vacuum_when_due() { vacuuming_.when_due(); }
   /// The current window has to be looked at again (its transaction failed), or another range is gone through.
   void forget();
   /// Has a window been begun and not ended?
@@ -94,7 +94,6 @@ class BlockWindows {
   void enter_leaf(std::size_t i);
   void next_leaf();
   void start_over(std::size_t i, unsigned file);
-  std::string due_for_vacuum();
   bool open_lane();
   Lane* next_lane();
   long long change_whole(long long from, long long to);
@@ -105,14 +104,14 @@ class BlockWindows {
   void tell_holder();
 
   BackfillJob& job_;
+  Vacuuming vacuuming_;
   std::optional<Leaf> leaf_;
   /// As many as there are phases in which a transaction of another worker may be.
   static constexpr std::size_t several_lanes = 4;
   std::deque<Lane> lanes_;  ///< in the order of their blocks; the first is not done
   std::size_t lane_ = 0, most_lanes_ = 1;
   long long window_end_ = 0;
-  long long since_vacuum_ = 0;  ///< blocks passed
-  int wanted_passes_ = 0;       ///< the setting that leaf_ was entered with
+  int wanted_passes_ = 0;  ///< the setting that leaf_ was entered with
   int generation_ = 0;
   bool waits_ = false;  ///< nothing can be done now
   bool moved_ = false;

@@ -38,6 +38,8 @@ class KeyPasses {
   /// A window begins.
   void begin_window();
   bool is_stuck() const { return turn_.stuck > 0; }
+  /// As far as is known, do new row versions stay on their pages?
+  bool in_place() const { return !off_ && wanted() > 1 && (together_ || job_.settings.passes > 0); }
   /// What belongs to one window.
   struct Turn {
     unsigned last = 0;  ///< transaction of its last pass

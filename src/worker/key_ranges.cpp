@@ -73,8 +73,11 @@ bool KeyRanges::next_range(std::vector<std::string>& high) {
 
 bool KeyRanges::move_on(const std::vector<std::string>& high, bool last) {
   catalog::JobRecord& job = job_.record;
+  const long long before = job.rows_seen;
   job.next_key = high;
   job.rows_seen = last ? std::max(job.rows_seen, job.rows_total) : job.rows_seen + job.batch_size;
+  vacuuming_.of({job.relation_oid, job_.target.relation, job.blocks_total, true, passes_.in_place()});
+  vacuuming_.passed(static_cast<double>(job.rows_seen - before) / static_cast<double>(std::max(1LL, job_.rows_in_all)));
   return !last && high != job.end_key;
 }
 
@@ -203,7 +206,9 @@ bool KeyRanges::pass(bool careful) {
     job_.as_script([&] { rows = static_cast<long long>(change.run(given)); });
   }
   job.rows_done += rows;
-  passes_.changed(rows, leaf != 0 ? pg::own_hot_updates(leaf) - hot_before : -1);
+  const long long hot = leaf != 0 ? pg::own_hot_updates(leaf) - hot_before : -1;
+  passes_.changed(rows, hot);
+  if (leaf != 0) vacuuming_.saw(rows, rows - hot);
   return end_of_pass(parts);
 }
 

@@ -23,12 +23,13 @@
 #include "pg/row_update.hpp"
 #include "worker/backfill_job.hpp"
 #include "worker/key_passes.hpp"
+#include "worker/vacuuming.hpp"
 
 namespace migration {
 
 class KeyRanges {
  public:
-  explicit KeyRanges(BackfillJob& job) : job_(job), passes_(job) {}
+  explicit KeyRanges(BackfillJob& job) : job_(job), passes_(job), vacuuming_(job) {}
   /// Inside a transaction: one range, or one pass of it. False when the last key is done.
   bool batch();
   /// The same, halving where it fails and setting single rows aside.
@@ -42,6 +43,8 @@ class KeyRanges {
   int pause_ms() { return passes_.pause_ms(); }
   /// The last pass could not begin yet.
   bool is_stuck() const { return passes_.is_stuck(); }
+  /// Between two transactions: VACUUM of the table when it is time for it.
+  void vacuum_when_due() { vacuuming_.when_due(); }
   /// Another range is gone through, or the transaction has failed.
   void forget() { proposed_ = 0; }
   /// The rows of the open window, and what they were noted for.
@@ -89,6 +92,7 @@ class KeyRanges {
 
   BackfillJob& job_;
   KeyPasses passes_;
+  Vacuuming vacuuming_;
   int generation_ = 0;
   long long proposed_ = 0;
   bool first_ = true;  ///< prepared for a range without a low end

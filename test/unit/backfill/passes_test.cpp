@@ -67,9 +67,24 @@ TEST(Passes, OnePassWhereMoreCannotPay) {
 
 TEST(Passes, NarrowRowsGetMorePassesThanWideOnes) {
   EXPECT_EQ(choose_passes(58, 58, 20, 136), 10);
-  EXPECT_EQ(choose_passes(7, 7, 20, 1100), 6);
+  EXPECT_EQ(choose_passes(7, 7, 20, 1100), 7);
   EXPECT_EQ(choose_passes(4, 4, 20, 2000), 4);
   EXPECT_EQ(choose_passes(220, 220, 20, 36), 15);
+}
+
+TEST(Passes, OfFewRowsOnAPageNoMoreThanOneOfEightMoves) {
+  for (int rows = 16; rows <= 64; ++rows) {
+    EXPECT_LE(rows_to_move(rows, choose_passes(rows, rows, 20, 8100 / rows)) * 8, rows) << rows;
+  }
+}
+
+TEST(Passes, RowsThatLeaveDoSoInSeveralPassesWhenTheyAreMany) {
+  EXPECT_EQ(rows_that_leave_at_once(72, 10), 10);
+  EXPECT_EQ(rows_that_leave_at_once(26, 3), 3);
+  EXPECT_EQ(rows_that_leave_at_once(26, 4), 3);
+  EXPECT_EQ(rows_that_leave_at_once(13, 2), 1);
+  EXPECT_EQ(rows_that_leave_at_once(26, 0), 0);
+  EXPECT_EQ(rows_that_leave_at_once(2, 1), 1);
 }
 
 TEST(Passes, FailOnlyOnEvidence) {

@@ -1,0 +1,53 @@
+// When a backfill vacuums, and how; see vacuuming.hpp.
+#include "worker/vacuuming.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "backfill/vacuum.hpp"
+#include "pg/portal.hpp"
+#include "pg/process.hpp"
+#include "pg/settings.hpp"
+#include "pg/sql.hpp"
+#include "statement/formatted.hpp"
+
+namespace migration {
+
+namespace {
+
+/// From there on nothing would profit from it.
+constexpr double almost_all = 0.95;
+
+}  // namespace
+
+void Vacuuming::of(Table table) {
+  if (table.oid != table_.oid) {
+    passed_ = done_ = 0;
+    rows_ = moved_ = 0;
+  }
+  table_ = std::move(table);
+}
+
+void Vacuuming::when_due() {
+  if (table_.oid == 0 || !job_.target.into.empty()) return;
+  const double moved = rows_ > 0 ? static_cast<double>(moved_) / static_cast<double>(rows_) : 0;
+  const int after = backfill::vacuum_after({job_.settings.vacuum, table_.passes, table_.indexes, table_.blocks, moved});
+  // Of several workers one vacuums, for what all of them have passed.
+  const int workers = job_.range ? std::max(1, job_.settings.workers) : 1;
+  if (after == 0 || passed_ * workers * 100 < after || done_ * workers > almost_all) return;
+  passed_ = 0;
+  try {
+    pg::start_transaction();
+    pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
+    pg::report_activity(
+        formatted("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
+    pg::run_statement(formatted("VACUUM (TRUNCATE off, SKIP_LOCKED on) {}", table_.name), true);
+    pg::commit_transaction();
+  } catch (const pg::PgError& e) {
+    pg::abort_transaction();
+    if (e.state().starts_with("57")) throw;
+  }
+  pg::in_transaction([] { pg::set_session("lock_timeout", "0"); });
+}
+
+}  // namespace migration

@@ -1,0 +1,49 @@
+// VACUUM of the table that a backfill goes through, by the backfill.
+//
+// What: counts what has been gone through and how many rows got a new place, and runs VACUUM when it is time for it
+// (setting `vacuum`). Why, and when: see backfill/vacuum.hpp. Invariant: only between two transactions, by the process
+// that leads; a failure (a lock that was not to be had) costs nothing but room. Locks: SHARE UPDATE EXCLUSIVE, which
+// waits for nobody (SKIP_LOCKED) and keeps neither reads nor writes from going on. It ends when the run is paused or
+// cancelled.
+#pragma once
+
+#include <string>
+
+#include "worker/backfill_job.hpp"
+
+namespace migration {
+
+class Vacuuming {
+ public:
+  explicit Vacuuming(BackfillJob& job) : job_(job) {}
+
+  /// What is known of the table from here on; a table that is not the last one is counted anew. `passes`: new row
+  /// versions stay on their pages.
+  struct Table {
+    unsigned oid = 0;
+    std::string name;
+    long long blocks = 0;
+    bool indexes = false, passes = false;
+  };
+  void of(Table table);
+  /// `share` of the table (1: all of it) has been gone through by this process.
+  void passed(double share) {
+    passed_ += share;
+    done_ += share;
+  }
+  /// Of `rows` rows that were looked at, `moved` got a place on another page.
+  void saw(long long rows, long long moved) {
+    rows_ += rows;
+    moved_ += moved;
+  }
+  /// Between two transactions. Errors: 57014, 57P01.
+  void when_due();
+
+ private:
+  BackfillJob& job_;
+  Table table_;
+  double passed_ = 0, done_ = 0;  ///< since the last time, and in all
+  long long rows_ = 0, moved_ = 0;
+};
+
+}  // namespace migration

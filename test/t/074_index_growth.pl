@@ -1,0 +1,98 @@
+# A backfill that moves some rows does not let indexes grow: where their leaves have no room for the entries of all rows that
+# move, the table is vacuumed on the way, and rows that have to leave a page of few rows leave it in two passes.
+#
+# By blocks and by key, narrow and wide rows, one and two workers; an index whose order is that of the table, and one whose
+# order is not. Without VACUUM the second one grows. A VACUUM on the way ends when the run is paused or cancelled.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Migration;
+use Test::More;
+
+my $m = Migration->new('growth', conf => "max_wal_size = '4GB'\nautovacuum = off\ntrack_counts = on");
+my $db = $m->new_database('growth');
+
+sub table
+{
+	my ($name, $rows, $filler) = @_;
+	$m->sql($db, <<"S");
+SET vacuum_cost_delay = 0;
+SELECT setseed(0.5);
+CREATE TABLE $name AS SELECT g::bigint AS id, (random() * 2000000000)::int AS r, 0 AS n, repeat('x', $filler) AS filler FROM generate_series(1, $rows) g;
+ALTER TABLE $name ADD PRIMARY KEY (id);
+CREATE INDEX ${name}_r ON $name (r);
+ALTER TABLE $name ADD COLUMN a bigint;
+VACUUM ANALYZE $name;
+S
+	return;
+}
+
+sub vacuums { my ($name) = @_; return $m->sql($db, "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = '$name'"); }
+
+# Returns how much the index on r has grown, in percent.
+sub backfill
+{
+	my ($name, $change, $condition, $options) = @_;
+	my %before = map { $_ => $m->sql($db, "SELECT pg_relation_size('$_')") } ($name, "${name}_pkey", "${name}_r");
+	my $run = $m->sql($db, "SELECT migration_backfill('$name', '$change', $condition, '$options')");
+	is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', "$name: ends");
+	my %growth = map { $_ => $m->sql($db, "SELECT round(100 * (pg_relation_size('$_')::numeric / $before{$_} - 1), 1)") } keys %before;
+	note "$name $change $options: " . join(', ', map { "$_ +$growth{$_} %" } sort keys %growth) . ', vacuums ' . vacuums($name);
+	cmp_ok($growth{$name}, '<=', 15, "$name: the table grows little");
+	cmp_ok($growth{"${name}_pkey"}, '<=', 2, "$name: the key's index does not grow") unless $name =~ /two|small/;
+	return $growth{"${name}_r"};
+}
+
+table('blocks', 100000, 60);
+cmp_ok(backfill('blocks', 'a = id', q{'a IS NULL'}, '{}'), '<=', 2, 'by blocks: the other index does not grow');
+is(vacuums('blocks'), '2', 'by blocks: one VACUUM on the way');
+is($m->sql($db, 'SELECT count(*) FROM blocks WHERE a IS DISTINCT FROM id'), '0', 'by blocks: all rows are right');
+
+table('keys', 100000, 60);
+cmp_ok(backfill('keys', 'n = n + 1', 'NULL', '{}'), '<=', 4, 'by key: nor there');
+cmp_ok(vacuums('keys'), '>', 1, 'by key: VACUUM on the way');
+is($m->sql($db, 'SELECT count(*) FROM keys WHERE n <> 1'), '0', 'by key: each row once');
+
+table('wide', 60000, 230);
+cmp_ok(backfill('wide', 'a = id', q{'a IS NULL'}, '{}'), '<=', 2, 'rows of 300 bytes');
+
+table('two', 100000, 60);
+cmp_ok(backfill('two', 'a = id', q{'a IS NULL'}, '{"workers": 2}'), '<=', 4, 'two workers');
+
+table('without', 100000, 60);
+cmp_ok(backfill('without', 'n = n + 1', 'NULL', '{"vacuum": "off"}'), '>', 6, 'without VACUUM it does grow');
+is(vacuums('without'), '1', 'which was switched off');
+
+table('small', 20000, 60);
+backfill('small', 'a = id', q{'a IS NULL'}, '{}');
+is(vacuums('small'), '1', 'a small table is not worth it');
+backfill('small', 'n = n + 1', 'NULL', '{"vacuum": "40%", "window_blocks": 32}');
+cmp_ok(vacuums('small'), '>', 1, 'unless it is asked for, by key, too');
+
+# ---- a VACUUM that lasts ----
+$m->sql($db, q{ALTER SYSTEM SET vacuum_cost_delay = '100ms'});
+$m->sql($db, 'ALTER SYSTEM SET vacuum_cost_limit = 1');
+$m->sql($db, 'SELECT pg_reload_conf()');
+for my $how ('pause', 'cancel')
+{
+	table("slow_$how", 100000, 60);
+	my $run = $m->sql($db, "SELECT migration_backfill('slow_$how', 'n = n + 1', NULL)");
+	$m->until_sql($db, "SELECT count(*) > 0 FROM pg_stat_progress_vacuum WHERE relid = 'slow_$how'::regclass", 't');
+	my $batches = $m->sql($db, 'SELECT batches FROM migration_ext.job ORDER BY job_id DESC LIMIT 1');
+	is($m->sql($db, "SELECT migration_$how($run)"), $how eq 'pause' ? 'pausing' : 'cancelling', $how);
+	ok($m->until_sql($db, "SELECT state FROM migration_ext.run WHERE run_id = $run", $how eq 'pause' ? 'paused' : 'cancelled'), "$how: it does not wait for the VACUUM");
+	is($m->sql($db, 'SELECT batches FROM migration_ext.job ORDER BY job_id DESC LIMIT 1'), $batches, "$how: nor goes on before");
+	next if $how eq 'cancel';
+	like($m->sql($db, "SELECT message FROM migration_ext.run WHERE run_id = $run"), qr/paused by "postgres"/, 'pause: by whom');
+	$m->sql($db, 'ALTER SYSTEM RESET vacuum_cost_delay');
+	$m->sql($db, 'SELECT pg_reload_conf()');
+	$m->sql($db, "SELECT migration_resume($run)");
+	is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', 'pause: and goes on');
+	is($m->sql($db, 'SELECT count(*) FROM slow_pause WHERE n <> 1'), '0', 'pause: each row once');
+	$m->sql($db, q{ALTER SYSTEM SET vacuum_cost_delay = '100ms'});
+	$m->sql($db, 'SELECT pg_reload_conf()');
+}
+unlike(PostgreSQL::Test::Utils::slurp_file($m->node->logfile), qr/PANIC|TRAP|terminated by signal/, 'no process died');
+$m->node->stop;
+done_testing();
