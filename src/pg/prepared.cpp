@@ -2,8 +2,11 @@
 #include "pg/prepared.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 #include "pg/compat.hpp"
+#include "pg/settings.hpp"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -154,10 +157,10 @@ SavedPlan::~SavedPlan() {
   }
 }
 
-_SPI_plan* SavedPlan::get(const char* sql, const unsigned* types, int parameters) {
+_SPI_plan* SavedPlan::get(const char* sql, const unsigned* types, int parameters, bool parallel) {
   if (plan_ != nullptr) return plan_;
-  SPIPlanPtr made = SPI_prepare(sql, parameters, const_cast<Oid*>(types));
-  if (made == nullptr) check(SPI_result, "SPI_prepare");
+  SPIPlanPtr made = SPI_prepare_cursor(sql, parameters, const_cast<Oid*>(types), parallel ? CURSOR_OPT_PARALLEL_OK : 0);
+  if (made == nullptr) check(SPI_result, "SPI_prepare_cursor");
   check(SPI_keepplan(made), "SPI_keepplan");
   return plan_ = made;
 }
@@ -179,6 +182,14 @@ std::uint64_t Prepared::execute(const std::vector<Parameter>& parameters, Receiv
     }
   }
   const char* sql = sql_.c_str();
+  const bool parallel = parallel_ > 0;
+  std::optional<SettingsFrame> frame;
+  if (parallel) {
+    frame.emplace();
+    set_local("max_parallel_workers_per_gather", std::to_string(parallel_));
+    set_local("parallel_setup_cost", "0");
+    set_local("parallel_tuple_cost", "0");
+  }
   std::uint64_t rows = 0;
   bool pushed = false;
   pg_call([&] {
@@ -190,7 +201,7 @@ std::uint64_t Prepared::execute(const std::vector<Parameter>& parameters, Receiv
     if (receiver != nullptr) receiver->context = CurrentMemoryContext;
     Oid types[limit];
     for (int i = 0; i < n; ++i) types[i] = raw[i].type;
-    SPIPlanPtr const plan = plan_.get(sql, types, n);
+    SPIPlanPtr const plan = plan_.get(sql, types, n, parallel);
     ParamListInfo list = makeParamList(n);
     for (int i = 0; i < n; ++i) {
       ParamExternData& to = list->params[i];

@@ -42,8 +42,9 @@ class SavedPlan {
   ~SavedPlan();
   SavedPlan(const SavedPlan&) = delete;
   SavedPlan& operator=(const SavedPlan&) = delete;
-  /// Between SPI_connect() and SPI_finish(), inside pg_call: the plan, made by the first call. Errors: the statement's.
-  _SPI_plan* get(const char* sql, const unsigned* types, int parameters);
+  /// Between SPI_connect() and SPI_finish(), inside pg_call: the plan, made by the first call; `parallel`: of a query
+  /// that the server may let several processes work on. Errors: the statement's.
+  _SPI_plan* get(const char* sql, const unsigned* types, int parameters, bool parallel = false);
 
  private:
   _SPI_plan* plan_ = nullptr;
@@ -52,6 +53,9 @@ class SavedPlan {
 class Prepared {
  public:
   explicit Prepared(std::string sql) : sql_(std::move(sql)) {}
+  /// A query, planned and executed with up to `parallel` processes of the server besides this one, whatever it thinks
+  /// of the price: a look at a whole table by a backfill that has as many workers. 0: none.
+  Prepared(std::string sql, int parallel) : sql_(std::move(sql)), parallel_(parallel) {}
   /// Executes it; returns the rows changed or read. The types of the parameters must be the same every time.
   std::uint64_t run(const std::vector<Parameter>& parameters);
   /// Executes a statement with one column of type tid.
@@ -69,6 +73,7 @@ class Prepared {
   struct Receiver;
   std::uint64_t execute(const std::vector<Parameter>& parameters, Receiver* receiver);
   std::string sql_;
+  int parallel_ = 0;
   SavedPlan plan_;
 };
 

@@ -46,7 +46,7 @@ LastLook::LastLook(BackfillJob& job) : job_(job), at_once_(rows_at_once) {}
 
 bool LastLook::find() {
   if (!look_ || generation_ != job_.generation) {
-    look_ = std::make_unique<pg::Prepared>(backfill::rows_needing(job_.target, most_rows));
+    look_ = std::make_unique<pg::Prepared>(backfill::rows_needing(job_.target, most_rows), job_.settings.workers - 1);
     change_.clear();
     generation_ = job_.generation;
   }

@@ -191,6 +191,20 @@ $m->sql('copied', "SELECT migration_resume($run)");
 is($m->sql('copied', "SELECT migration_wait($run)"), 'succeeded', 'copy: goes on');
 exact('copied', 'keys', 'copy: each row once');
 
+# ---- the last look is shared, too: each process of a parallel scan counts as one ----
+for my $workers (1, 2)
+{
+	my $db = "look_$workers";
+	$m->new_database($db);
+	$m->sql($db, q{CREATE TABLE work AS SELECT i AS id, NULL::int AS c, repeat('x', 100) AS filler FROM generate_series(1, 80000) i});
+	$m->sql($db, 'VACUUM ANALYZE work');
+	my $before = $m->sql($db, q{SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'work'});
+	my $run = $m->sql($db, "SELECT migration_backfill('work', 'c = id', 'c IS NULL', '{\"workers\": $workers}')");
+	is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', "look with $workers: ends");
+	ok($m->until_sql($db, qq{SELECT seq_scan - $before FROM pg_stat_user_tables WHERE relname = 'work'}, $workers), "look with $workers: as many processes");
+	is($m->sql($db, 'SELECT count(*) FROM work WHERE c IS DISTINCT FROM id'), '0', "look with $workers: all rows are right");
+}
+
 unlike(PostgreSQL::Test::Utils::slurp_file($m->node->logfile), qr/PANIC|TRAP|terminated by signal/, 'no process died');
 $m->node->stop;
 done_testing();
