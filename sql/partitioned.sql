@@ -78,6 +78,9 @@ SELECT migration_register('q2', 'they move', 'q1', 'UPDATE part_online.moving SE
 SELECT step, kind, statement, note FROM migration_plan();
 SELECT migration_upgrade();
 SELECT tableoid::regclass, count(*) FROM part_online.moving GROUP BY 1;
+-- Batches that are asked for are refused then, not given up without a word.
+SELECT migration_backfill('part_online.moving', 'region = 2', 'region IS NULL', '{"cursor": "ctid"}');
+SELECT migration_backfill('part_online.moving', 'region = 2', 'region IS NULL', '{"cursor": "keyset"}');
 DROP SCHEMA part_plain, part_online CASCADE;
 DROP TABLE part_form;
 SELECT mtest.clean();

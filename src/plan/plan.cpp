@@ -128,6 +128,9 @@ CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
   return by_key(change, facts);
 }
 
+CursorDecision choose(const RowChange& change, const RelationFacts& facts, const std::string& wish,
+                      const OtherTable& other);
+
 }  // namespace
 
 bool finds_one(const RowChange& change, const OtherTable& other) {
@@ -136,6 +139,21 @@ bool finds_one(const RowChange& change, const OtherTable& other) {
 
 CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish,
                              const OtherTable& other) {
+  CursorDecision decision = choose(change, facts, wish, other);
+  // Batches that were asked for are not given up without a word.
+  if (decision.choice == CursorChoice::none && wish != "auto") {
+    throw MigrationError(
+        sqlstate::feature_not_supported, formatted("cursor {} is not possible here", wish),
+        formatted("Without the option it {}.", decision.reason),
+        formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
+  }
+  return decision;
+}
+
+namespace {
+
+CursorDecision choose(const RowChange& change, const RelationFacts& facts, const std::string& wish,
+                      const OtherTable& other) {
   if (!change.simple || change.volatile_marks) {
     return {CursorChoice::none,
             "runs as one statement: it is more than one table, a list of assignments and a condition"};
@@ -178,8 +196,6 @@ CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts
   }
   return decision;
 }
-
-namespace {
 
 /// Builds the steps; remembers what the plan itself creates, because such relations have no users yet.
 class Planner {

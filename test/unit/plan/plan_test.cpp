@@ -160,6 +160,20 @@ TEST(Cursor, AnythingElseNeedsAKeyThatStaysAsItIs) {
   EXPECT_EQ(choose_cursor(*update("d", true).change, partitioned).choice, CursorChoice::ctid);
 }
 
+TEST(Cursor, WhatWasAskedForIsNotGivenUpWithoutAWord) {
+  RelationFacts partitioned = table_with_key();
+  partitioned.kind = 'p';
+  partitioned.partition_key = "LIST (c)";
+  RelationFacts triggered = table_with_key();
+  triggered.statement_triggers = true;
+  for (const char* wish : {"ctid", "keyset"}) {
+    for (const RelationFacts& facts : {partitioned, triggered}) {
+      EXPECT_EQ(choose_cursor(*update("c", true).change, facts).choice, CursorChoice::none);
+      EXPECT_THROW(choose_cursor(*update("c", true).change, facts, wish), MigrationError);
+    }
+  }
+}
+
 TEST(Cursor, TheNullTestMustBeOfAnAssignedColumn) {
   RowChange change = *update("c", true).change;
   change.null_tests = {"d"};
