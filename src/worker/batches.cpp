@@ -15,22 +15,18 @@
 
 #include "backfill/batch.hpp"
 #include "catalog/jobs.hpp"
-#include "pg/lock.hpp"
 #include "pg/portal.hpp"
 #include "pg/process.hpp"
-#include "pg/settings.hpp"
 #include "pg/snapshot.hpp"
 #include "pg/sql.hpp"
-#include "pg/usage.hpp"
-#include "pg/wal_files.hpp"
 #include "pg/watchdog.hpp"
 #include "run/decision.hpp"
 #include "statement/formatted.hpp"
 #include "worker/backfill_job.hpp"
-#include "worker/block_windows.hpp"
+#include "worker/cursor.hpp"
 #include "worker/executor.hpp"
-#include "worker/key_ranges.hpp"
 #include "worker/last_look.hpp"
+#include "worker/one_batch.hpp"
 #include "worker/pace.hpp"
 #include "worker/team.hpp"
 #include "worker/verify.hpp"
@@ -45,8 +41,6 @@ namespace {
 constexpr double wish_interval_ms = 100;
 /// Between two looks at whether the other workers are done.
 constexpr long others_nap_ms = 20;
-/// WAL that the next batch may write: more than the last one, as batches grow and others write, too.
-constexpr long long least_wal = 1 << 20, growing = 4;
 
 catalog::WorkerProblem problem_in(const std::exception_ptr& error, bool met_again) {
   try {
@@ -61,7 +55,12 @@ catalog::WorkerProblem problem_in(const std::exception_ptr& error, bool met_agai
 class Backfill {
  public:
   Backfill(const catalog::RunRecord& run, StepRecord& step, int worker)
-      : job_(run, step), blocks_(job_), keys_(job_), proof_(job_), team_(job_), worker_(worker) {}
+      : job_(run, step),
+        cursor_(job_),
+        proof_(job_),
+        batch_(job_, cursor_, proof_, worker),
+        team_(job_),
+        worker_(worker) {}
 
   /// As the one that has the run.
   bool lead(const std::function<bool()>& wanted_stop, const std::function<void()>& complete) {
@@ -107,7 +106,7 @@ class Backfill {
       pg::abort_transaction();
       if (transient && ++tries <= job_.run.lock_retries) {
         if (!had_range) job_.range.reset();
-        forget();
+        cursor_.forget();
         pg::pause(backoff_ms(tries, static_cast<unsigned>(worker_) * 7919U));
         continue;
       }
@@ -122,8 +121,6 @@ class Backfill {
 
  private:
   enum class Next { work, wait, none };
-
-  bool by_blocks() const { return job_.record.cursor_kind == "ctid"; }
 
   bool asked(const std::function<bool()>& wanted_stop) {
     if (monotonic_ms() - asked_ms_ < wish_interval_ms) return false;
@@ -188,7 +185,7 @@ class Backfill {
     };
     bool sweeps = false;
     pg::in_transaction([&] {
-      sweeps = by_blocks() ? proof_.needs_sweep() : job_.sweeps_keys && job_.record.quarantined == 0;
+      sweeps = cursor_.by_blocks() ? proof_.needs_sweep() : job_.sweeps_keys && job_.record.quarantined == 0;
       if (!sweeps) end();
     });
     if (sweeps && !settle(go_on, end)) return false;
@@ -215,10 +212,10 @@ class Backfill {
   /// What to do now: this sees to it that there is a range in hand, or the whole job.
   Next next() {
     if (worker_ == 0) heed_the_others();
-    blocks_.one_at_a_time(worker_ == 0 && !shared_ && job_.settings.workers > 1);
+    cursor_.blocks.one_at_a_time(worker_ == 0 && !shared_ && job_.settings.workers > 1);
     if (worker_ == 0 && !shared_) {
       // A window that was begun has no place in the ledger yet: to its end it is nobody else's.
-      if (job_.settings.workers <= 1 || in_window()) return Next::work;
+      if (job_.settings.workers <= 1 || cursor_.in_window()) return Next::work;
       bool worth = false;
       pg::in_transaction([&] { worth = job_.worth_sharing(); });
       if (!worth) return Next::work;
@@ -244,7 +241,7 @@ class Backfill {
       job_.range.reset();
       throw;
     }
-    forget();
+    cursor_.forget();
     if (taken) return Next::work;
     take_another_ = false;
     if (other_.range) {
@@ -266,13 +263,7 @@ class Backfill {
     if (!other_.range) other_.record = job_.record;
     std::swap(job_.record, other_.record);
     std::swap(job_.range, other_.range);
-    keys_.change_turn(other_.turn);
-  }
-
-  bool in_window() const { return by_blocks() ? blocks_.in_window() : keys_.in_window(); }
-  void forget() {
-    blocks_.forget();
-    keys_.forget();
+    cursor_.keys.change_turn(other_.turn);
   }
 
   /// Others that have ended, and why.
@@ -291,48 +282,31 @@ class Backfill {
     }
   }
 
-  /// Waits as setting synchronous_commit wants it, without a lock that anybody else could want: the next commit record
-  /// carries all before it with it. Between the passes of a window there is nothing to wait for.
-  void await_durability() {
-    const std::string& wanted = job_.settings.synchronous_commit;
-    if (wanted == "off" || (by_blocks() ? !blocks_.moved() : keys_.in_window())) return;
-    pg::in_transaction([&] {
-      pg::set_local("synchronous_commit", wanted);
-      job_.advance(0);
-    });
-  }
-
-  /// Neither this nor the application is to wait for a new file of WAL in the middle of a transaction.
-  void make_wal_files() const { pg::make_wal_files(std::max(least_wal, growing * batch_wal_)); }
-
   /// A batch, and what comes between two. False when a worker that has the whole job is at its end.
   bool go_on() {
-    make_wal_files();
-    const bool more = batch_or_rows();
+    batch_.make_wal_files();
+    const OneBatch::End end = batch_.run(*pace_);
+    if (end == OneBatch::End::met_again) {
+      met_again_ = true;
+      if (worker_ > 0 || !go_by_keys()) std::rethrow_exception(batch_.why());
+    }
+    const bool more = end != OneBatch::End::done;
     pg::crash_point("backfill:batch", job_.step.step);
     if (!more && !job_.range) return false;
     if (!more) {
       job_.range.reset();
-      forget();
+      cursor_.forget();
       take_another_ = true;
       return true;
     }
-    await_durability();
-    if (worker_ == 0) vacuum_when_due();
-    const bool in_turn = !by_blocks() && in_window() && job_.range && (worker_ > 0 || team_.at_work());
-    const int wait_ms = by_blocks() ? blocks_.pause_ms() : keys_.pause_ms();
+    batch_.await_durability();
+    if (worker_ == 0) cursor_.vacuum_when_due();
+    const bool in_turn = !cursor_.by_blocks() && cursor_.in_window() && job_.range && (worker_ > 0 || team_.at_work());
+    const int wait_ms = cursor_.pause_ms();
     if (in_turn) change_hands();
     // With two in hand, waiting is for when neither can go on.
-    if (wait_ms > 0 && (!in_turn || !job_.range || keys_.is_stuck())) pg::pause(wait_ms);
+    if (wait_ms > 0 && (!in_turn || !job_.range || cursor_.keys.is_stuck())) pg::pause(wait_ms);
     return true;
-  }
-
-  void vacuum_when_due() {
-    if (by_blocks()) {
-      blocks_.vacuum_when_due();
-    } else {
-      keys_.vacuum_when_due();
-    }
   }
 
   void leave_range() {
@@ -356,7 +330,7 @@ class Backfill {
     });
     shared_ = false;
     job_.met_again = false;
-    forget();
+    cursor_.forget();
     return switched;
   }
 
@@ -373,90 +347,13 @@ class Backfill {
     job_.as_script([&] { job_.record.rows_done += job_.change(whole, {}); });
   }
 
-  /// A batch; when a row makes it fail, the same rows again with the bad ones set aside.
-  bool batch_or_rows() {
-    const catalog::JobRecord before = job_.record;
-    bool more = false, transient = false;
-    std::exception_ptr error;
-    try {
-      pg::in_transaction([&] { more = batch(false); });
-      return more;
-    } catch (const MigrationError& e) {
-      if (!job_.met_again && !is_row_error(e.state())) throw;
-      error = std::current_exception();
-    } catch (const pg::PgError& e) {
-      transient = is_transient(e.state());
-      error = std::current_exception();
-      if (!transient && !is_row_error(e.state())) throw;  // raised at commit, by a deferred constraint
-    }
-    if (job_.met_again) {
-      job_.record = before;
-      met_again_ = true;
-      if (worker_ > 0 || !go_by_keys()) std::rethrow_exception(error);
-      return true;
-    }
-    if (transient) {
-      // Whoever won the lock or the deadlock would win it again over as many rows.
-      job_.record = before;
-      job_.record.batch_size = std::max(1LL, before.batch_size / 2);
-      forget();
-      pg::in_transaction([&] { job_.advance(0); });
-      std::rethrow_exception(error);
-    }
-    job_.record = before;
-    pg::in_transaction([&] { more = batch(true); });
-    return more;
-  }
-
-  bool batch(bool careful) {
-    const double started = monotonic_ms();
-    const long long wal_before = pg::own_wal_bytes();
-    catalog::JobRecord& record = job_.record;
-    pg::report_activity(formatted("migration run {} step {} job {}", job_.run.run_id, job_.step.step, record.job_id));
-    pg::lock_extension(pg::extension_oid());
-    job_.hold_table();
-    proof_.check();
-    // Nobody has to wait for a row while this process waits for a disk or a standby: that comes after the commit, in
-    // await_durability(). What a crash takes of a batch it takes of the cursor, too.
-    pg::set_local("synchronous_commit", "off");
-    // Of the leaf in work, or of the table: a batch by key over partitions is not worth asking all of them.
-    const std::size_t at = by_blocks() ? static_cast<std::size_t>(record.leaf) - 1 : 0;
-    const unsigned counted =
-        at < record.leaves.size() && (by_blocks() || record.leaves.size() == 1) ? record.leaves[at] : 0;
-    const long long hot_before = counted != 0 ? pg::own_hot_updates(counted) : 0;
-    const bool more = careful ? (by_blocks() ? blocks_.careful_batch() : keys_.careful_batch())
-                              : (by_blocks() ? blocks_.batch() : keys_.batch());
-    if (by_blocks() && blocks_.waits()) return true;  // nothing to write down
-    ++record.batches;
-    if (counted != 0) record.rows_hot += std::max(0LL, pg::own_hot_updates(counted) - hot_before);
-    const double elapsed = monotonic_ms() - started;
-    const long long size = pace_->next_size(record.batch_size, elapsed, by_blocks() ? blocks_.limit() : keys_.limit());
-    if (by_blocks()) {
-      blocks_.measured(size);
-    } else {
-      keys_.measured(size);
-    }
-    const long long wal = pg::own_wal_bytes() - wal_before;
-    record.wal_bytes += wal;
-    batch_wal_ = std::max(wal, batch_wal_ - batch_wal_ / 8);
-    job_.advance(elapsed);
-    if (!more) job_.finish_range();
-    // It gets on between the crashes, so it is not what brings the server down. At its end it gets nowhere any more,
-    // and what comes after the last batch may be what does.
-    if (more && worker_ == 0 && job_.step.crashes > 0) {
-      catalog::reset_crashes(job_.run.run_id);
-      job_.step.crashes = 0;
-    }
-    return more;
-  }
-
   /// What an application updates while the blocks are gone through can move to blocks already passed, or behind the
   /// last one, before it was filled. One statement over the whole table sees every such row.
   /// Not needed where a fill trigger stood all the time: see verify.hpp.
   void sweep(bool rows_fail) {
     begin_look(job_);
-    if (rows_fail && by_blocks()) {
-      blocks_.careful_sweep();
+    if (rows_fail && cursor_.by_blocks()) {
+      cursor_.blocks.careful_sweep();
     } else {
       run_whole();
     }
@@ -464,16 +361,15 @@ class Backfill {
   }
 
   BackfillJob job_;
-  BlockWindows blocks_;
-  KeyRanges keys_;
+  Cursor cursor_;
   FillProof proof_;
+  OneBatch batch_;
   Team team_;
   Hand other_;
   bool take_another_ = true;  ///< there may be a range to take
   const int worker_;          ///< 0 leads
   bool shared_ = false;       ///< goes by ranges
   bool met_again_ = false;    ///< why a helper ends
-  long long batch_wal_ = 0;   ///< of the last batches, the most that one has written
   double asked_ms_ = 0;
   std::optional<Pace> pace_;
 };
