@@ -41,7 +41,8 @@ void Vacuuming::when_due() {
     pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
     pg::report_activity(
         formatted("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
-    pg::run_statement(formatted("VACUUM (TRUNCATE off, SKIP_LOCKED on) {}", table_.name), true);
+    // How many processes a backfill may take is said by `workers`.
+    pg::run_statement(formatted("VACUUM (TRUNCATE off, SKIP_LOCKED on, PARALLEL 0) {}", table_.name), true);
     pg::commit_transaction();
   } catch (const pg::PgError& e) {
     pg::abort_transaction();
