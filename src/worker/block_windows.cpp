@@ -18,7 +18,7 @@ namespace migration {
 namespace {
 
 /// A window is read once per pass: it has to stay in the processor's reach, and 8 MB do.
-constexpr long long pass_window_blocks = 1024;
+constexpr long long pass_window_blocks = 1024, least_window = 64;
 constexpr long long window_blocks = 8192;
 /// The first pass of a window takes as long as all others together, and the transaction of a worker keeps the others
 /// from pruning for as long as it takes: it is made in pieces.
@@ -308,7 +308,10 @@ void BlockWindows::tell_holder() {
 
 long long BlockWindows::limit() const {
   if (!last_had_passes_) return window_blocks;
-  return job_.settings.window_blocks > 0 ? job_.settings.window_blocks : pass_window_blocks;
+  if (job_.settings.window_blocks > 0) return job_.settings.window_blocks;
+  const std::size_t at = static_cast<std::size_t>(job_.record.leaf) - 1;
+  if (at >= job_.record.leaf_blocks.size()) return pass_window_blocks;
+  return std::clamp<long long>(vacuuming_.most_of(job_.record.leaf_blocks[at]), least_window, pass_window_blocks);
 }
 
 void BlockWindows::measured(long long blocks) {

@@ -19,6 +19,8 @@ namespace {
 
 /// Rows among which bad ones are looked for.
 constexpr long long careful_rows = 5000;
+/// A window that a VACUUM makes shorter has so many at least.
+constexpr long long least_window_rows = 4096;
 /// Of 2^31, in one part of a window.
 constexpr std::uint32_t fractions = (1U << 31) / backfill::key_parts;
 
@@ -219,6 +221,12 @@ bool KeyRanges::end_of_pass(int parts) {
   job.window_key.clear();
   job.window_part = 0;
   return move_on(high, high == job.end_key);
+}
+
+long long KeyRanges::limit() const {
+  const long long most = passes_.limit();
+  if (!passes_.in_place() || job_.settings.window_blocks > 0) return most;
+  return std::min(most, std::max(least_window_rows, vacuuming_.most_of(job_.rows_in_all)));
 }
 
 void KeyRanges::measured(long long rows) {

@@ -37,7 +37,7 @@ class KeyRanges {
   /// Has a window been begun and not ended?
   bool in_window() const { return job_.record.window_part > 0; }
   /// Most rows of the next window, and the size that its cost proposes; the least of all passes counts.
-  long long limit() const { return passes_.limit(); }
+  long long limit() const;
   void measured(long long rows);
   /// When the transaction of batch() has committed: how long to wait before the next one; nothing is held meanwhile.
   int pause_ms() { return passes_.pause_ms(); }

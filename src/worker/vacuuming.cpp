@@ -15,6 +15,8 @@ namespace migration {
 
 namespace {
 
+/// Windows between two VACUUMs, at least; and never more than that in a table.
+constexpr int windows_between = 4, least_windows = 100;
 /// From there on nothing would profit from it.
 constexpr double almost_all = 0.95;
 
@@ -28,10 +30,19 @@ void Vacuuming::of(Table table) {
   table_ = std::move(table);
 }
 
-void Vacuuming::when_due() {
-  if (table_.oid == 0 || !job_.target.into.empty()) return;
+int Vacuuming::after() const {
+  if (table_.oid == 0 || !job_.target.into.empty()) return 0;
   const double moved = rows_ > 0 ? static_cast<double>(moved_) / static_cast<double>(rows_) : 0;
-  const int after = backfill::vacuum_after({job_.settings.vacuum, table_.passes, table_.indexes, table_.blocks, moved});
+  return backfill::vacuum_after({job_.settings.vacuum, table_.passes, table_.indexes, table_.blocks, moved});
+}
+
+long long Vacuuming::most_of(long long all) const {
+  const int percent = after();
+  return percent == 0 ? all : std::max(all / least_windows, all * percent / 100 / windows_between);
+}
+
+void Vacuuming::when_due() {
+  const int after = this->after();
   // Of several workers one vacuums, for what all of them have passed.
   const int workers = job_.range ? std::max(1, job_.settings.workers) : 1;
   if (after == 0 || passed_ * workers * 100 < after || done_ * workers > almost_all) return;

@@ -36,10 +36,15 @@ class Vacuuming {
     rows_ += rows;
     moved_ += moved;
   }
+  /// Most of `all` (blocks, rows) that a window may take, so that a VACUUM is not long overdue at its end.
+  long long most_of(long long all) const;
   /// Between two transactions. Errors: 57014, 57P01.
   void when_due();
 
  private:
+  /// Percent of the table from one VACUUM to the next; 0: none.
+  int after() const;
+
   BackfillJob& job_;
   Table table_;
   double passed_ = 0, done_ = 0;  ///< since the last time, and in all
