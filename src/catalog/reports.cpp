@@ -92,6 +92,7 @@ Rows progress_rows(long long run_id, int owner_pid) {
 }
 
 bool is_vacuuming(long long run_id, int owner_pid) {
+  Scope scope;
   return !pg::query(
               "SELECT 1 FROM pg_catalog.pg_stat_progress_vacuum v JOIN migration_ext.step s ON s.run_id = $1::bigint "
               "AND s.state = 'running' AND s.kind = 'backfill' WHERE v.pid = $2::integer",
