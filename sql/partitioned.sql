@@ -81,6 +81,9 @@ SELECT tableoid::regclass, count(*) FROM part_online.moving GROUP BY 1;
 -- Batches that are asked for are refused then, not given up without a word.
 SELECT migration_backfill('part_online.moving', 'region = 2', 'region IS NULL', '{"cursor": "ctid"}');
 SELECT migration_backfill('part_online.moving', 'region = 2', 'region IS NULL', '{"cursor": "keyset"}');
+SELECT migration_register('q3', 'refused', 'q2', $$SELECT migration_backfill('part_online.moving', 'region = 2', 'region IS NULL', '{"cursor": "ctid"}')$$, 'irreversible');
+SELECT step, kind, note FROM migration_plan();
+SELECT migration_unregister('q3');
 DROP SCHEMA part_plain, part_online CASCADE;
 DROP TABLE part_form;
 SELECT mtest.clean();

@@ -63,7 +63,12 @@ std::string projected_size(const Statement& s, const RelationFacts& facts) {
                              1,          !shape.indexed,   settings.vacuum, largest->blocks};
   OtherTable other;
   if (!change->from.empty()) other = catalog::other_table(*change);
-  const CursorChoice cursor = choose_cursor(*change, facts, settings.cursor, other).choice;
+  CursorChoice cursor = CursorChoice::none;
+  try {
+    cursor = choose_cursor(*change, facts, settings.cursor, other).choice;
+  } catch (const MigrationError&) {
+    return {};  // refused, as the plan says beside it
+  }
   // A key has passes where its rows lie in its order; the backfill looks at the rows, a plan asks the statistics.
   const bool in_passes =
       cursor == CursorChoice::ctid || (cursor == CursorChoice::keyset && !facts.key_columns.empty() &&

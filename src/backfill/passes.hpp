@@ -15,10 +15,11 @@
 namespace migration::backfill {
 
 struct PassPlan {
-  int passes = 8;     ///< k: pass 0 moves at most 1/k of the rows of a full page
-  int growth = 8;     ///< bytes a new version is longer than the old one
-  bool force = true;  ///< take rows from pages without room, too: they move to other pages
-  bool all = false;   ///< one pass: take everything that is left
+  int passes = 8;      ///< k: pass 0 moves at most 1/k of the rows of a full page
+  int growth = 8;      ///< bytes a new version is longer than the old one
+  bool force = true;   ///< take rows from pages without room, too: they move to other pages
+  bool spread = true;  ///< what leaves a page does so in several passes when it is much: not where `passes` is a wish
+  bool all = false;    ///< one pass: take everything that is left
 };
 
 /// Least passes worth their name, and most.

@@ -181,8 +181,9 @@ std::size_t choose_on_page(Page page, WindowPage& p, const Work& w, PassLook& lo
   const std::uint16_t before = p.done;
   const int moves = w.plan.all ? p.count : backfill::rows_to_move(p.count - p.done, first ? w.plan.passes : 8);
   const int leave = !w.plan.force || blocked ? 0 : first ? leaving(page, p, w, free) : p.leaving;
-  const int at_once =
-      first || leave > 0 ? backfill::rows_that_leave_at_once(p.count, std::max(leave, first ? moves : 0)) : p.count;
+  const int at_once = w.plan.spread && (first || leave > 0)
+                          ? backfill::rows_that_leave_at_once(p.count, std::max(leave, first ? moves : 0))
+                          : p.count;
   int fit = 0, forced = 0;
   OffsetNumber root = InvalidOffsetNumber;
   bool full = false;

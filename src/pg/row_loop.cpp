@@ -219,7 +219,8 @@ bool fires_before_row(const TriggerDesc* triggers, const char* but) {
   return false;
 }
 
-void execute(CachedPlan* cached, const ModifyTable* update, const char* text, RowSource& source, RowLoop& loop) {
+void execute_by_place(CachedPlan* cached, const ModifyTable* update, const char* text, RowSource& source,
+                      RowLoop& loop) {
   CommandCounterIncrement();
   PushActiveSnapshot(GetTransactionSnapshot());
   QueryDesc* const query = CreateQueryDesc(linitial_node(PlannedStmt, cached->stmt_list), text, GetActiveSnapshot(),

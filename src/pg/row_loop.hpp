@@ -1,8 +1,8 @@
 // The loop of an UPDATE that goes by places: what ExecutorRun() would do, row by row.
 //
-// What: execute() sets a planned statement up as the server does and changes the rows that a source names, a page at a
-// time. Why and invariants: see row_update.hpp, which decides for which plans it is. Memory: the executor's. Locks:
-// those of the statement; a page stays pinned, not locked, while its rows are changed.
+// What: execute_by_place() sets a planned statement up as the server does and changes the rows that a source names, a
+// page at a time. Why and invariants: see row_update.hpp, which decides for which plans it is. Memory: the executor's.
+// Locks: those of the statement; a page stays pinned, not locked, while its rows are changed.
 #pragma once
 
 #include <cstddef>
@@ -44,6 +44,7 @@ bool fires_before_row(const TriggerDesc* triggers, const char* but);
 
 /// As _SPI_pquery() runs a statement, with our loop for ExecutorRun(). `update` is the top of its plan; `loop` says by
 /// which columns rows are chosen and whether triggers are to be fired, and takes the counts.
-void execute(CachedPlan* cached, const ModifyTable* update, const char* text, RowSource& source, RowLoop& loop);
+void execute_by_place(CachedPlan* cached, const ModifyTable* update, const char* text, RowSource& source,
+                      RowLoop& loop);
 
 }  // namespace migration::pg

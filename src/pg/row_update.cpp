@@ -110,7 +110,7 @@ bool RowUpdate::directly(RowSource* source, std::uint64_t& rows, std::uint64_t& 
     const Oid type = TIDARRAYOID;
     CachedPlan* const cached = SPI_plan_get_cached_plan(plan_.get(sql, &type, 1));
     const ModifyTable* const update = plain_plan(cached, leaves_out, loop.before);
-    if (update != nullptr && source != nullptr) execute(cached, update, sql, *source, loop);
+    if (update != nullptr && source != nullptr) execute_by_place(cached, update, sql, *source, loop);
     if (cached != nullptr) ReleaseCachedPlan(cached, CurrentResourceOwner);
     SPI_finish();
     if (pushed) PopActiveSnapshot();

@@ -128,26 +128,10 @@ CursorDecision by_rule(const RowChange& change, const RelationFacts& facts) {
   return by_key(change, facts);
 }
 
-CursorDecision choose(const RowChange& change, const RelationFacts& facts, const std::string& wish,
-                      const OtherTable& other);
-
 }  // namespace
 
 bool finds_one(const RowChange& change, const OtherTable& other) {
   return change.set_columns.empty() || (other.known && other.obstacle.empty());
-}
-
-CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish,
-                             const OtherTable& other) {
-  CursorDecision decision = choose(change, facts, wish, other);
-  // Batches that were asked for are not given up without a word.
-  if (decision.choice == CursorChoice::none && wish != "auto") {
-    throw MigrationError(
-        sqlstate::feature_not_supported, formatted("cursor {} is not possible here", wish),
-        formatted("Without the option it {}.", decision.reason),
-        formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
-  }
-  return decision;
 }
 
 namespace {
@@ -196,6 +180,23 @@ CursorDecision choose(const RowChange& change, const RelationFacts& facts, const
   }
   return decision;
 }
+
+}  // namespace
+
+CursorDecision choose_cursor(const RowChange& change, const RelationFacts& facts, const std::string& wish,
+                             const OtherTable& other) {
+  CursorDecision decision = choose(change, facts, wish, other);
+  // Batches that were asked for are not given up without a word.
+  if (decision.choice == CursorChoice::none && wish != "auto") {
+    throw MigrationError(
+        sqlstate::feature_not_supported, formatted("cursor {} is not possible here", wish),
+        formatted("Without the option it {}.", decision.reason),
+        formatted("SELECT migration_backfill({}, 'c = 1', 'c IS NULL');", backfill::literal(change.relation)));
+  }
+  return decision;
+}
+
+namespace {
 
 /// Builds the steps; remembers what the plan itself creates, because such relations have no users yet.
 class Planner {
@@ -282,14 +283,15 @@ class Planner {
 
   /// How the batches of a call go, for those forms that say more than "batches".
   std::string note_of_call(const Statement& s) const {
-    if (!s.change || (!s.change->copy && s.change->from.empty())) return "batches";
+    const bool plain = s.change && !s.change->copy && s.change->from.empty();
+    if (!s.change || (plain && s.backfill->cursor == "auto")) return "batches";
     const RelationFacts facts = is_new(s.change->relation) ? RelationFacts() : lookup_(s.change->relation);
     if (!facts.exists) return "batches";
     const OtherTable other = other_table(*s.change);
     if (!s.change->copy && !s.change->set_columns.empty() && !other.obstacle.empty()) {
       return "is refused: " + other.obstacle;
     }
-    if (!s.change->copy && !s.change->set_columns.empty() && !other.known) return "batches";
+    if (!plain && !s.change->copy && !s.change->set_columns.empty() && !other.known) return "batches";
     try {
       return choose_cursor(*s.change, facts, s.backfill->cursor, other).reason;
     } catch (const MigrationError& e) {

@@ -234,6 +234,7 @@ void BlockWindows::pass(Lane& lane) {
   backfill::PassPlan plan;
   plan.passes = leaf_->passes;
   plan.growth = leaf_->growth;
+  plan.spread = job_.settings.passes == 0;
   const std::size_t pages = lane.window->pages.size();
   pg::PageSpan span{0, pages};
   if (lane.first()) {

@@ -38,6 +38,8 @@ class KeyPasses {
   /// A window begins.
   void begin_window();
   bool is_stuck() const { return turn_.stuck > 0; }
+  /// Rows of the table by its size, as far as it was looked at.
+  long long rows_by_size() const { return page_.rows * job_.record.blocks_total; }
   /// As far as is known, do new row versions stay on their pages?
   bool in_place() const { return !off_ && wanted() > 1 && (together_ || job_.settings.passes > 0); }
   /// What belongs to one window.

@@ -79,7 +79,9 @@ bool KeyRanges::move_on(const std::vector<std::string>& high, bool last) {
   job.next_key = high;
   job.rows_seen = last ? std::max(job.rows_seen, job.rows_total) : job.rows_seen + job.batch_size;
   vacuuming_.of({job.relation_oid, job_.target.relation, job.blocks_total, true, passes_.in_place()});
-  vacuuming_.passed(static_cast<double>(job.rows_seen - before) / static_cast<double>(std::max(1LL, job_.rows_in_all)));
+  if (const long long all = rows_in_all(); all > 0) {
+    vacuuming_.passed(static_cast<double>(job.rows_seen - before) / static_cast<double>(all));
+  }
   return !last && high != job.end_key;
 }
 
@@ -226,7 +228,8 @@ bool KeyRanges::end_of_pass(int parts) {
 long long KeyRanges::limit() const {
   const long long most = passes_.limit();
   if (!passes_.in_place() || job_.settings.window_blocks > 0) return most;
-  return std::min(most, std::max(least_window_rows, vacuuming_.most_of(job_.rows_in_all)));
+  const long long all = rows_in_all();
+  return all == 0 ? most : std::min(most, std::max(least_window_rows, vacuuming_.most_of(all)));
 }
 
 void KeyRanges::measured(long long rows) {

@@ -10,6 +10,7 @@
 // Locks: each statement under lock_timeout.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -72,6 +73,8 @@ class KeyRanges {
   /// The high end of the next range; true when it is the last one.
   bool next_range(std::vector<std::string>& high);
   bool move_on(const std::vector<std::string>& high, bool last);
+  /// Rows of the table, estimated; 0: not known. What the catalogs say may be old, or nothing yet.
+  long long rows_in_all() const { return std::max(job_.rows_in_all, passes_.rows_by_size()); }
   /// The next pass of the open window, all of it or, in a transaction that looks for bad rows, carefully.
   bool pass(bool careful);
   bool end_of_pass(int parts);

@@ -2,9 +2,13 @@
 #include "worker/vacuuming.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "backfill/vacuum.hpp"
+#include "catalog/runs.hpp"
+#include "pg/giving_way.hpp"
 #include "pg/portal.hpp"
 #include "pg/process.hpp"
 #include "pg/settings.hpp"
@@ -31,7 +35,7 @@ void Vacuuming::of(Table table) {
 }
 
 int Vacuuming::after() const {
-  if (table_.oid == 0 || !job_.target.into.empty()) return 0;
+  if (table_.name.empty() || !job_.target.into.empty()) return 0;  // without a name it would be every table
   const double moved = rows_ > 0 ? static_cast<double>(moved_) / static_cast<double>(rows_) : 0;
   return backfill::vacuum_after({job_.settings.vacuum, table_.passes, table_.indexes, table_.blocks, moved});
 }
@@ -47,17 +51,28 @@ void Vacuuming::when_due() {
   const int workers = job_.range ? std::max(1, job_.settings.workers) : 1;
   if (after == 0 || passed_ * workers * 100 < after || done_ * workers > almost_all) return;
   passed_ = 0;
-  try {
-    pg::start_transaction();
-    pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
-    pg::report_activity(
-        formatted("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
-    // How many processes a backfill may take is said by `workers`.
-    pg::run_statement(formatted("VACUUM (TRUNCATE off, SKIP_LOCKED on, PARALLEL 0) {}", table_.name), true);
-    pg::commit_transaction();
-  } catch (const pg::PgError& e) {
-    pg::abort_transaction();
-    if (e.state().starts_with("57")) throw;
+  std::optional<pg::PgError> error;
+  {
+    const pg::GivingWay giving_way;
+    try {
+      pg::start_transaction();
+      pg::set_session("lock_timeout", std::to_string(job_.run.lock_timeout_ms));
+      pg::report_activity(
+          formatted("migration run {} step {} job {}: vacuum", job_.run.run_id, job_.step.step, job_.record.job_id));
+      // How many processes a backfill may take is said by `workers`.
+      pg::run_statement(formatted("VACUUM (TRUNCATE off, SKIP_LOCKED on, PARALLEL 0) {}", table_.name), true);
+      pg::commit_transaction();
+    } catch (const pg::PgError& e) {
+      error = e;
+      pg::abort_transaction();
+    }
+  }
+  if (error && error->state().starts_with("57P")) throw pg::PgError(*error);
+  if (error && error->state() == sqlstate::query_canceled) {
+    // For the run's sake, or for that of somebody who waited.
+    std::string wish;
+    pg::in_transaction([&] { wish = catalog::load_wish(job_.run.run_id).desired; });
+    if (wish != "run") throw pg::PgError(*error);
   }
   pg::in_transaction([] { pg::set_session("lock_timeout", "0"); });
 }

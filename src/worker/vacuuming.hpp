@@ -4,7 +4,7 @@
 // (setting `vacuum`). Why, and when: see backfill/vacuum.hpp. Invariant: only between two transactions, by the process
 // that leads; a failure (a lock that was not to be had) costs nothing but room. Locks: SHARE UPDATE EXCLUSIVE, which
 // waits for nobody (SKIP_LOCKED) and keeps neither reads nor writes from going on. It ends when the run is paused or
-// cancelled.
+// cancelled, and when somebody has waited for that lock for deadlock_timeout.
 #pragma once
 
 #include <string>

@@ -42,6 +42,7 @@ sub backfill
 	is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', "$name: ends");
 	my %growth = map { $_ => $m->sql($db, "SELECT round(100 * (pg_relation_size('$_')::numeric / $before{$_} - 1), 1)") } keys %before;
 	note "$name $change $options: " . join(', ', map { "$_ +$growth{$_} %" } sort keys %growth) . ', vacuums ' . vacuums($name);
+	return $growth{"${name}_r"} if $name eq 'asked';
 	cmp_ok($growth{$name}, '<=', $name =~ /wider|without/ ? 25 : 15, "$name: the table grows little");
 	cmp_ok($growth{"${name}_pkey"}, '<=', $name =~ /wider|without/ ? 45 : 2, "$name: the key's index does not grow") unless $name =~ /two|small/;
 	return $growth{"${name}_r"};
@@ -102,6 +103,28 @@ for my $how ('pause', 'cancel')
 	$m->sql($db, q{ALTER SYSTEM SET vacuum_cost_delay = '100ms'});
 	$m->sql($db, 'SELECT pg_reload_conf()');
 }
+
+# Whoever waits for its lock does not wait long, and the backfill goes on without it.
+table('slow_way', 100000, 60);
+my $way = $m->sql($db, "SELECT migration_backfill('slow_way', 'n = n + 1', NULL)");
+$m->until_sql($db, "SELECT count(*) > 0 FROM pg_stat_progress_vacuum WHERE relid = 'slow_way'::regclass", 't');
+is($m->sql($db, q{SET lock_timeout = '60s'; CREATE INDEX slow_way_n ON slow_way (filler); SELECT count(*) FROM pg_stat_progress_vacuum}), '0', 'an index build comes in between');
+$m->sql($db, 'ALTER SYSTEM RESET vacuum_cost_delay');
+$m->sql($db, 'SELECT pg_reload_conf()');
+is($m->sql($db, "SELECT migration_wait($way)"), 'succeeded', 'and the backfill goes on');
+is($m->sql($db, 'SELECT count(*) FROM slow_way WHERE n <> 1'), '0', 'each row once');
+
+# A table that nothing is known of yet.
+$m->sql($db, q{CREATE TABLE unknown (id int PRIMARY KEY, n int, filler text); INSERT INTO unknown SELECT g, 0, repeat('x', 60) FROM generate_series(1, 100000) g});
+is($m->sql($db, q{SELECT reltuples FROM pg_class WHERE relname = 'unknown'}), '-1', 'unknown: not analyzed');
+my $unknown = $m->sql($db, q{SELECT migration_backfill('unknown', 'n = n + 1', NULL, '{"vacuum": "20%"}')});
+is($m->sql($db, "SELECT migration_wait($unknown)"), 'succeeded', 'unknown: ends');
+ok($m->until_sql($db, q{SELECT vacuum_count > 1 FROM pg_stat_user_tables WHERE relname = 'unknown'}, 't'), 'unknown: it is vacuumed as asked for');
+
+# Passes that are asked for are what is made.
+table('asked', 40000, 60);
+backfill('asked', 'a = id', q{'a IS NULL'}, '{"passes": 2, "vacuum": "off"}');
+cmp_ok($m->sql($db, 'SELECT round(100 * rows_hot::numeric / rows_done) FROM migration_ext.job ORDER BY job_id DESC LIMIT 1'), '<', 60, 'half of the rows move');
 unlike(PostgreSQL::Test::Utils::slurp_file($m->node->logfile), qr/PANIC|TRAP|terminated by signal/, 'no process died');
 $m->node->stop;
 done_testing();
