@@ -140,6 +140,34 @@ TEST(Plan, EnumValuesAndValidationsGetTransactionsOfTheirOwn) {
   EXPECT_EQ(kinds(p), "concurrent validate!");
 }
 
+TEST(Plan, ALongStatementAndAStrongLockDoNotShareATransaction) {
+  RelationFacts keyless = table_with_key();
+  keyless.key_columns.clear();
+  const auto alter = [](const std::string& table) {
+    Statement s = statement(StatementKind::alter_table, "ALTER TABLE ...", table);
+    s.locks = {{table, "AccessExclusiveLock"}};
+    return s;
+  };
+  Statement lock = statement(StatementKind::other, "LOCK TABLE t");
+  lock.locks = {{"t", "AccessExclusiveLock"}};
+  Statement made = statement(StatementKind::create_table, "CREATE TABLE made ()", "made");
+  made.creates = {"made"};
+  const Statement whole = update("n", false);
+  const auto steps = [&](std::vector<Statement> statements, bool online = true) {
+    std::string out;
+    for (const Step& s : plan({{"a", std::move(statements)}}, online, keyless).steps) {
+      out += (out.empty() ? "" : " ") + std::to_string(s.statements.size());
+    }
+    return out;
+  };
+  EXPECT_EQ(steps({alter("t"), whole, alter("t")}), "1 1 1");
+  EXPECT_EQ(steps({alter("t"), alter("u"), whole, whole, alter("t")}), "2 2 1");
+  EXPECT_EQ(steps({whole, statement(StatementKind::insert, "INSERT ..."), alter("t")}), "2 1");
+  EXPECT_EQ(steps({lock, whole}), "2") << "who locks a table means the statement behind it";
+  EXPECT_EQ(steps({made, alter("made"), whole}), "3") << "nobody waits for a table that is new";
+  EXPECT_EQ(steps({alter("t"), whole, alter("t")}, false), "3");
+}
+
 TEST(Cursor, ARepeatableFillNeedsNoKey) {
   RelationFacts facts = table_with_key();
   facts.key_columns.clear();
