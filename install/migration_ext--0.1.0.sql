@@ -233,7 +233,11 @@ CREATE TABLE migration_ext.job (
     started_at timestamptz,
     ended_at timestamptz,
     into_oid oid NOT NULL DEFAULT 0,
-    into_columns text[] NOT NULL DEFAULT '{}'
+    into_columns text[] NOT NULL DEFAULT '{}',
+    key_order text,
+    column_types text,
+    into_types text,
+    into_files text
 );
 COMMENT ON TABLE migration_ext.job IS 'backfills';
 COMMENT ON COLUMN migration_ext.job.job_id IS 'id';
@@ -277,6 +281,10 @@ COMMENT ON COLUMN migration_ext.job.started_at IS 'first batch';
 COMMENT ON COLUMN migration_ext.job.ended_at IS 'last batch';
 COMMENT ON COLUMN migration_ext.job.into_oid IS 'of a copy: the table that receives the rows';
 COMMENT ON COLUMN migration_ext.job.into_columns IS 'of a copy: its columns';
+COMMENT ON COLUMN migration_ext.job.key_order IS 'by key: what its values are sorted by when the cursor began';
+COMMENT ON COLUMN migration_ext.job.column_types IS 'columns it assigns or goes by, with their types; a change stops it';
+COMMENT ON COLUMN migration_ext.job.into_types IS 'of a copy: columns that receive values, with their types; a change stops it';
+COMMENT ON COLUMN migration_ext.job.into_files IS 'of a copy: tables and files that receive rows; a change stops it';
 ALTER TABLE migration_ext.job ENABLE ROW LEVEL SECURITY;
 
 CREATE TABLE migration_ext.range (

@@ -8,6 +8,7 @@
 #include "api/arguments.hpp"
 #include "api/control.hpp"
 #include "api/schedule.hpp"
+#include "catalog/jobs.hpp"
 #include "catalog/reports.hpp"
 #include "catalog/runs.hpp"
 #include "catalog/schedule.hpp"
@@ -156,6 +157,8 @@ MIGRATION_FUNCTION(migration_resume) {
   }
   if (foreign || pg::role_oid(run.role_name) != run.role_oid) catalog::adopt_run(run.run_id, me.name, me.oid);
   catalog::set_desired(run.run_id, "run", me.name);
+  // Who resumes it after having been told that its tables have changed goes on with them as they are.
+  if (run.problem.state == sqlstate::not_in_prerequisite_state) catalog::accept_shape(run.run_id);
   catalog::set_run_state(run.run_id, "queued", {}, false);
   catalog::reset_crashes(run.run_id);
   catalog::log_event({run.run_id, "", 0, "resumed", me.name, -1, {}});

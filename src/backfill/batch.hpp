@@ -16,6 +16,7 @@ struct KeyColumn {
   std::string name;                        ///< quoted
   std::string type;                        ///< as a cast needs it: pg_catalog.int8
   std::string less_equal, equal, greater;  ///< OPERATOR(pg_catalog.<=), ...
+  std::string order = {};                  ///< what its values are sorted by: operator family and collation
 };
 using Key = std::vector<KeyColumn>;
 

@@ -128,7 +128,9 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
     // is stored like (varchar: text), of anyenum and its kin for families of types.
     Rows rows = pg::query(
         "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.array_agg(pg_catalog.format("
-        "'OPERATOR(%I.%s)', n.nspname, o.oprname) ORDER BY m.amopstrategy) FROM pg_catalog.pg_attribute a "
+        "'OPERATOR(%I.%s)', n.nspname, o.oprname) ORDER BY m.amopstrategy), pg_catalog.min(pg_catalog.concat_ws(' ', "
+        "y.opfname, l.collname)) FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation l ON l.oid = "
+        "a.attcollation "
         "CROSS JOIN LATERAL (WITH RECURSIVE base(oid) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM base "
         "JOIN pg_catalog.pg_type t ON t.oid = base.oid WHERE t.typtype = 'd') SELECT t.oid, t.typtype, t.typcategory "
         "FROM base JOIN pg_catalog.pg_type t ON t.oid = base.oid WHERE t.typtype <> 'd') b "
@@ -140,6 +142,7 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
         "'pg_catalog.anyarray'::pg_catalog.regtype WHEN b.typtype = 'c' THEN 'pg_catalog.record'::pg_catalog.regtype "
         "END OR EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE c.castsource = b.oid AND c.casttarget = k.opcintype "
         "AND c.castmethod = 'b' AND c.castcontext = 'i')) ORDER BY k.opcintype <> b.oid, k.opcintype LIMIT 1) f "
+        "JOIN pg_catalog.pg_opfamily y ON y.oid = f.opcfamily "
         "JOIN pg_catalog.pg_amop m ON m.amopfamily = f.opcfamily AND m.amoplefttype = f.opcintype AND "
         "m.amoprighttype = f.opcintype AND m.amopstrategy IN (2, 3, 5) JOIN pg_catalog.pg_operator o "
         "ON o.oid = m.amopopr JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace "
@@ -153,7 +156,8 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
                            "A backfill by key needs a column with a default btree operator class.",
                            "SELECT opcname, opcintype::regtype FROM pg_opclass WHERE opcdefault;");
     }
-    key.push_back({column, pg::text_or_empty(rows[0][0]), operators[0], operators[1], operators[2]});
+    key.push_back({column, pg::text_or_empty(rows[0][0]), operators[0], operators[1], operators[2],
+                   pg::text_or_empty(rows[0][2])});
   }
   return key;
 }

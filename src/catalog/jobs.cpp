@@ -57,7 +57,7 @@ std::optional<JobRecord> load_job(long long job_id) {
       "key_columns, leaves, leaf_blocks, leaf_files, leaf, next_block, next_key, end_key, batch_size, batches, "
       "rows_done, "
       "rows_seen, rows_total, blocks_done, blocks_total, state, wal_bytes, rows_hot, quarantined, window_key, "
-      "window_part, into_oid, into_columns FROM "
+      "window_part, into_oid, into_columns, key_order, column_types, into_types, into_files FROM "
       "migration_ext.job "
       "WHERE job_id = $1::bigint",
       {sql_int(job_id)});
@@ -97,6 +97,10 @@ std::optional<JobRecord> load_job(long long job_id) {
   j.window_part = static_cast<int>(pg::to_integer(r[30]));
   j.into_oid = static_cast<unsigned>(pg::to_integer(r[31]));
   j.into_columns = pg::parse_array(r[32]);
+  j.key_order = pg::text_or_empty(r[33]);
+  j.column_types = pg::text_or_empty(r[34]);
+  j.into_types = pg::text_or_empty(r[35]);
+  j.into_files = pg::text_or_empty(r[36]);
   return j;
 }
 
@@ -125,6 +129,22 @@ void replace_into(const JobRecord& j) {
   Scope scope;
   pg::query("UPDATE migration_ext.job SET into_oid = $2::oid WHERE job_id = $1::bigint",
             {sql_int(j.job_id), sql_int(j.into_oid)});
+}
+
+void keep_shape(const JobRecord& j) {
+  Scope scope;
+  pg::query(
+      "UPDATE migration_ext.job SET key_order = nullif($2, ''), column_types = nullif($3, ''), into_types = nullif($4, "
+      "''), into_files = nullif($5, '') WHERE job_id = $1::bigint",
+      {sql_int(j.job_id), j.key_order, j.column_types, j.into_types, j.into_files});
+}
+
+void accept_shape(long long run_id) {
+  Scope scope;
+  pg::query(
+      "UPDATE migration_ext.job SET column_types = NULL, into_types = NULL, into_files = NULL WHERE run_id = "
+      "$1::bigint",
+      {sql_int(run_id)});
 }
 
 void claim_job(long long job_id, long long epoch) {

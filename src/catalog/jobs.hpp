@@ -34,6 +34,8 @@ struct JobRecord {
   long long quarantined = 0;  ///< rows set aside
   unsigned into_oid = 0;      ///< of a copy: where the rows go
   std::vector<std::string> into_columns;
+  /// What the tables were like when it began, or when somebody resumed it knowing of a change; empty: not looked at.
+  std::string key_order, column_types, into_types, into_files;
 };
 
 long long insert_job(const JobRecord& job);
@@ -44,6 +46,10 @@ void replace_tables(const JobRecord& job);
 void use_keys(const JobRecord& job);
 /// Writes where a copy goes anew.
 void replace_into(const JobRecord& job);
+/// Writes what the tables are like.
+void keep_shape(const JobRecord& job);
+/// Of the jobs of a run: what the tables are like now is what they go on with, but for the order of a key.
+void accept_shape(long long run_id);
 void claim_job(long long job_id, long long epoch);
 /// Moves the cursor. False when another owner has the job.
 bool advance_job(const JobRecord& job, long long epoch, double busy_ms);

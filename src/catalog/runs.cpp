@@ -222,8 +222,10 @@ void forget_oids(long long run_id) {
       "UPDATE migration_ext.step SET before_image = ARRAY(SELECT b FROM pg_catalog.unnest(before_image) b WHERE b IN "
       "('present', 'absent')) WHERE run_id = $1::bigint AND state <> 'succeeded'",
       {sql_int(run_id)});
-  pg::query("UPDATE migration_ext.job SET relation_oid = 0, into_oid = 0 WHERE run_id = $1::bigint AND state <> 'done'",
-            {sql_int(run_id)});
+  pg::query(
+      "UPDATE migration_ext.job SET relation_oid = 0, into_oid = 0, into_files = NULL WHERE run_id = $1::bigint AND "
+      "state <> 'done'",
+      {sql_int(run_id)});
 }
 
 void adopt_run(long long run_id, const std::string& role, unsigned role_oid) {

@@ -47,6 +47,17 @@ std::string BackfillJob::find_into(const RowChange& change) {
   return name;
 }
 
+BackfillJob::IntoShape BackfillJob::into_shape_now() const {
+  IntoShape now;
+  std::vector<std::string> columns;
+  for (const std::string& column : record.into_columns) columns.push_back(unquoted(column));
+  now.table = catalog::table_identity(record.into_oid, columns);
+  for (const catalog::Leaf& leaf : catalog::leaves_of(record.into_oid)) {
+    now.files += formatted("{}:{} ", leaf.oid, leaf.file);
+  }
+  return now;
+}
+
 void BackfillJob::hold_into() {
   if (record.into_oid == 0) return;
   {
@@ -54,24 +65,18 @@ void BackfillJob::hold_into() {
     pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
     pg::take_locks({pg::LockTarget{record.into_oid, pg::lock_mode_number("RowExclusiveLock"), into_name_}});
   }
-  std::vector<std::string> columns;
-  for (const std::string& column : record.into_columns) columns.push_back(unquoted(column));
-  const catalog::TableIdentity now = catalog::table_identity(record.into_oid, columns);
+  const auto [now, files] = into_shape_now();
   if (now.name.empty()) refuse_into_gone(into_name_);
-  std::string files;
-  for (const catalog::Leaf& leaf : catalog::leaves_of(record.into_oid)) {
-    files += formatted("{}:{} ", leaf.oid, leaf.file);
-  }
-  if (into_types_.empty()) into_types_ = now.column_types;
-  if (into_files_.empty()) into_files_ = files;
+  if (record.into_types.empty()) record.into_types = now.column_types;
+  if (record.into_files.empty()) record.into_files = files;
   const std::string hint =
       formatted("SELECT migration_resume({});\nSELECT migration_cancel({});", run.run_id, run.run_id);
-  if (now.column_types != into_types_) {
+  if (now.column_types != record.into_types) {
     throw MigrationError(sqlstate::not_in_prerequisite_state,
                          formatted("columns of table {} have changed while rows were being copied into it", now.name),
-                         formatted("It started with {}; now there is {}.", into_types_, now.column_types), hint);
+                         formatted("It started with {}; now there is {}.", record.into_types, now.column_types), hint);
   }
-  if (files != into_files_) {
+  if (files != record.into_files) {
     throw MigrationError(
         sqlstate::not_in_prerequisite_state,
         formatted("table {} was rewritten or truncated while rows were being copied into it", now.name),

@@ -6,8 +6,6 @@
 #include "backfill/call_text.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/other_table.hpp"
-#include "pg/catalog_changes.hpp"
-#include "pg/lock.hpp"
 #include "pg/parse.hpp"
 #include "pg/portal.hpp"
 #include "pg/prepared.hpp"
@@ -80,6 +78,7 @@ void BackfillJob::prepare() {
   load();
   if (whole) return;
   catalog::claim_job(record.job_id, run.owner_epoch);
+  remember_shape();
   // Whoever had them has gone, or is fenced out by this.
   catalog::free_ranges(record.job_id, 0);
 }
@@ -126,42 +125,6 @@ void BackfillJob::load() {
   watched = !whole && record.action == "update" && record.cursor_kind == "ctid" && !harmless;
   sweeps_keys = !whole && record.cursor_kind == "keyset" && harmless;
   if (!record.key_columns.empty()) key = catalog::key_of(record.relation_oid, record.key_columns);
-}
-
-void BackfillJob::refuse_gone() const {
-  throw MigrationError(
-      sqlstate::undefined_table, formatted("table {} of backfill job {} is gone", record.relation, record.job_id),
-      "It was dropped while the backfill was under way.", formatted("SELECT migration_cancel({});", run.run_id));
-}
-
-void BackfillJob::hold_table() {
-  hold_into();
-  {
-    pg::SettingsFrame frame;
-    pg::set_local("lock_timeout", std::to_string(run.lock_timeout_ms));
-    pg::take_locks(
-        {pg::LockTarget{record.relation_oid,
-                        pg::lock_mode_number(change_.copy ? "AccessShareLock" : "RowExclusiveLock"), target.relation}});
-  }
-  const std::uint64_t changes = pg::catalog_changes();
-  if (changes == known_changes_) return;
-  std::vector<std::string> columns = set_columns;
-  for (const std::string& name : record.key_columns) columns.push_back(unquoted(name));
-  const catalog::TableIdentity now = catalog::table_identity(record.relation_oid, columns);
-  if (now.name.empty()) refuse_gone();
-  if (column_types_.empty()) column_types_ = now.column_types;
-  if (now.column_types != column_types_) {
-    throw MigrationError(
-        sqlstate::not_in_prerequisite_state,
-        formatted("columns of table {} have changed while the backfill was under way", now.name),
-        formatted("It started with {}; now there is {}.", column_types_, now.column_types),
-        formatted("SELECT migration_resume({});\nSELECT migration_cancel({});", run.run_id, run.run_id));
-  }
-  if (now.name != target.relation) {
-    target.relation = now.name;
-    ++generation;
-  }
-  known_changes_ = changes;
 }
 
 void BackfillJob::enter_script() {
@@ -276,8 +239,9 @@ bool BackfillJob::switch_to_keys() {
   key = catalog::key_of(record.relation_oid, record.key_columns);
   watched = false;
   known_changes_ = 0;
-  column_types_.clear();  // from now on the columns of the key count, too
+  record.column_types.clear();  // from now on the columns of the key count, too
   catalog::use_keys(record);
+  remember_shape();
   pg::report(NOTICE, "00000",
              formatted("table {}: changed rows still meet the condition, going on by key", target.relation));
   return true;

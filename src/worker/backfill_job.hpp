@@ -14,6 +14,7 @@
 
 #include "backfill/batch.hpp"
 #include "backfill/settings.hpp"
+#include "catalog/facts.hpp"
 #include "catalog/jobs.hpp"
 #include "catalog/ranges.hpp"
 #include "catalog/runs.hpp"
@@ -106,18 +107,27 @@ class BackfillJob {
   bool proven(unsigned relation, const RowChange& change);
   void find_tables_again();
   void load();
+  catalog::TableIdentity shape_now() const;
+  std::string order_now() const;
+  /// Keeps in the ledger what is not known yet of the tables, so that it is also missed after a pause. Errors: 55000
+  /// when the key has another order, so that nothing is where the cursor says.
+  void remember_shape();
   void refuse_gone() const;
   // ---- rows are copied (backfill_copy.cpp) ----
   void create_copy(const RowChange& change);
   std::string find_into(const RowChange& change);
+  struct IntoShape {
+    catalog::TableIdentity table;
+    std::string files;
+  };
+  IntoShape into_shape_now() const;
   void hold_into();
   void retarget();
   [[noreturn]] void refuse_into_gone(const std::string& name) const;
   RowChange change_;            ///< what the step says
   bool lookup_wanted_ = false;  ///< by option: as one statement is no answer
-  std::string into_name_, into_types_, into_files_;
+  std::string into_name_;
 
-  std::string column_types_;
   std::uint64_t known_changes_ = 0;  ///< pg::catalog_changes() when the table was looked at
   long long usual_size_ = 0;         ///< of batches, from one range to the next
   void enter_script();
