@@ -42,7 +42,7 @@ std::string BackfillJob::find_into(const RowChange& change) {
     record.into_oid = catalog::resolve_relation(change.copy->into);
     if (record.into_oid != 0 && record.job_id != 0) catalog::replace_into(record);
   }
-  const std::string name = record.into_oid == 0 ? std::string() : catalog::relation_name(record.into_oid);
+  std::string name = record.into_oid == 0 ? std::string() : catalog::relation_name(record.into_oid);
   if (name.empty()) refuse_into_gone(change.copy->into);
   return name;
 }

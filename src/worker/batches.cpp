@@ -87,13 +87,13 @@ class Backfill {
     for (;;) {
       std::exception_ptr error;
       bool transient = false;
-      const bool had_range = job_.range.has_value();
+      const bool had_range = job_.range.has_value();  // NOLINT(clang-analyzer-deadcode.DeadStores): read after a throw
       try {
         if (!pace_->wait([&] { return asked(wanted_stop); }) || worker_ >= pace_->settings().workers) break;
         job_.settings = pace_->settings();
         if (next() != Next::work) break;
         go_on();
-        tries = 0;
+        tries = 0;  // NOLINT(clang-analyzer-deadcode.DeadStores): read after a throw
         continue;
       } catch (const MigrationError& e) {
         transient = is_transient(e.state());
