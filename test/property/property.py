@@ -21,13 +21,13 @@ import traceback
 
 import psycopg2
 
-from fills import Fill, draw_kind, liberties
-from tables import RandomTable
+from fills import liberties
+from place import OWNER, Call, Place
+from scenario import Scenario
 from writers import Keeper, Writer
 
 REFUSALS = ("0A000", "55000", "22023", "MX014")  # a fill that cannot be exact may be refused, and then has done nothing twice
 LIMIT = 90  # seconds for one seed, crashes included
-OWNER = "property_owner"
 PREPARE = """
 CREATE SCHEMA property;
 GRANT ALL ON SCHEMA property TO property_owner;
@@ -56,125 +56,6 @@ UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'prope
 
 class Wrong(Exception):
     """The specification does not hold."""
-
-
-class Scenario:
-    """Everything that a seed decides."""
-
-    def __init__(self, seed, kill, beyond):
-        rng = random.Random(f"migration_ext {seed}")
-        self.seed = seed
-        self.kind = draw_kind(rng, beyond)
-        needs_key = liberties(self.kind)[4]
-        self.table = RandomTable(rng, rng.random() < (0.55 if needs_key is False else 0.85) or needs_key is True)
-        self.fill = Fill(rng, self.kind)
-        if self.kind == "not null":
-            self.fill.as_revision = True
-        self.as_owner = rng.random() < 0.3
-        self.writers = rng.choice([1, 2, 3, 4])
-        # Who gives way in a deadlock is who looks first: the writers. A batch that always gives way gets on only if it gets
-        # smaller each time, which this version does not do.
-        self.writers_patience = "400ms" if rng.random() < 0.2 and beyond and self.table.key else "60ms"
-        self.writer_seeds = [rng.randrange(1 << 30) for _ in range(self.writers)]
-        # About 0.2 s of sleeping in all, so that there is something to be in the middle of.
-        self.sleeps = rng.choice([60, 120, 200, 300])
-        self.every = max(1, self.table.rows // self.sleeps)
-        self.batch_target = rng.choice(["1ms", "2ms", "5ms", "20ms", "100ms"])
-        self.faults = []
-        for _ in range(rng.choice([0, 0, 1, 2, 4]) if not kill else rng.choice([1, 1, 2, 3])):
-            fault = rng.choice(["pause", "terminate", "cancel", "pause"]) if not kill else "kill"
-            self.faults.append((round(rng.uniform(0, 0.25), 3), fault))
-        commands = ["VACUUM {table}"] * 4 + ["ANALYZE {table}", "VACUUM (FREEZE) {table}", "VACUUM FULL {table}", "REINDEX TABLE {table}"]
-        self.keeping = [(round(rng.uniform(0, 0.3), 3), rng.choice(commands)) for _ in range(rng.choice([0, 0, 0, 1, 2]))]
-        # Drawn apart, so that a seed's table and fill do not depend on it.
-        crew = random.Random(f"workers {seed}")
-        self.workers = crew.choice([1, 1, 2, 3])
-        self.workers_later = [(round(crew.uniform(0, 0.2), 3), crew.choice([1, 2, 4])) for _ in range(crew.choice([0, 0, 0, 1, 2]))]
-        self.ddl = random.Random(rng.randrange(1 << 30))
-
-    def describe(self):
-        faults = ", ".join(f"{fault} +{delay}" for delay, fault in self.faults) or "no faults"
-        keeping = ", ".join(command.format(table="t") for _, command in self.keeping)
-        return (f"{self.fill.describe()}; {self.table.describe()}; {self.writers} writers, batch_target {self.batch_target}, {self.workers} workers, {faults}"
-                + "".join(f", {n} workers +{delay}" for delay, n in self.workers_later)
-                + (f", {keeping}" if keeping else "") + (", as the owner" if self.as_owner else ""))
-
-
-class Place:
-    """A database where one seed after the other is run."""
-
-    def __init__(self, name):
-        self.name = name
-        self.used = 0
-
-    def connect(self, user="postgres", database=None, patience=40):
-        end = time.monotonic() + patience
-        while True:
-            try:
-                connection = psycopg2.connect(dbname=database or self.name, user=user)
-                connection.autocommit = True
-                return connection
-            except psycopg2.OperationalError:
-                # Down after a kill, or about to be.
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
-
-    def fresh(self, kill):
-        for attempt in range(30):
-            try:
-                self.make()
-                return
-            except psycopg2.Error as error:
-                if not kill or attempt == 29 or error.pgcode not in (None, "57P01", "57P02", "57P03"):
-                    raise
-                time.sleep(0.1)
-
-    def make(self):
-        admin = self.connect(database="postgres")
-        with admin.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
-            cursor.execute(f"CREATE DATABASE {self.name}")
-        admin.close()
-        connection = self.connect()
-        with connection.cursor() as cursor:
-            cursor.execute("CREATE EXTENSION migration_ext")
-            cursor.execute(f"SELECT migration_grant('{OWNER}', 'operator'), migration_grant('{OWNER}', 'author')")
-        connection.close()
-        self.used = 0
-
-
-class Call:
-    """A session that survives the server's restarts, for statements that may be repeated; with attempts=1 it does not."""
-
-    def __init__(self, place, user="postgres", attempts=60):
-        self.place, self.user, self.attempts, self.connection = place, user, attempts, None
-
-    def __call__(self, sql, *parameters):
-        for attempt in range(self.attempts):
-            try:
-                if self.connection is None or self.connection.closed:
-                    self.connection = self.place.connect(self.user)
-                with self.connection.cursor() as cursor:
-                    cursor.execute(sql, parameters or None)
-                    return cursor.fetchall() if cursor.description else []
-            except psycopg2.Error as error:
-                lost = error.pgcode is None or error.pgcode.startswith(("57P", "08"))
-                if not lost:
-                    raise
-                self.close()
-                if attempt == self.attempts - 1:
-                    raise
-                time.sleep(0.05)
-        return []
-
-    def close(self):
-        try:
-            if self.connection is not None:
-                self.connection.close()
-        except psycopg2.Error:
-            pass
-        self.connection = None
 
 
 class Trial:
