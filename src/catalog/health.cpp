@@ -77,7 +77,8 @@ Rows look(const Settings& s, unsigned relation) {
       "'refused' END WHERE $7::boolean "
       "UNION ALL SELECT 'local', z.n::text, extract(isodow FROM z.t)::text, extract(hour FROM z.t) * 60 + "
       "extract(minute "
-      "FROM z.t) || '', NULL FROM (SELECT u.n, pg_catalog.clock_timestamp() AT TIME ZONE u.zone FROM "
+      "FROM z.t) || '', extract(second FROM z.t)::text FROM (SELECT u.n, pg_catalog.clock_timestamp() AT TIME ZONE "
+      "u.zone FROM "
       "pg_catalog.unnest($8::text[]) WITH ORDINALITY u(zone, n)) z(n, t) "
       "UNION ALL SELECT 'start', NULL, NULL, extract(epoch FROM $9::timestamptz - pg_catalog.clock_timestamp())::text, "
       "NULL WHERE $9 IS NOT NULL",
@@ -121,7 +122,8 @@ void take(Signals& out, const Settings& s, const Row& row, std::string& archive)
   } else if (what == "archive") {
     archive = pg::text_or_empty(row[4]);
   } else if (what == "local") {
-    out.local_times.push_back({static_cast<int>(pg::to_integer(row[2])), static_cast<int>(pg::to_integer(row[3]))});
+    out.local_times.push_back({static_cast<int>(pg::to_integer(row[2])), static_cast<int>(pg::to_integer(row[3])),
+                               to_double(row[4]).value_or(0)});
   } else if (what == "start") {
     out.starts_in_s = to_double(row[3]);
   }

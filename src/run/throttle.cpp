@@ -209,6 +209,20 @@ void Throttle::judge_user(const Settings& s, const Signals& now) {
   if (!open) hold("window", formatted("closed; open are {}", backfill::show_windows(s.windows)));
 }
 
+std::optional<double> closes_in_s(const std::vector<backfill::Window>& windows, const std::vector<LocalTime>& times) {
+  constexpr int day = 24 * 60;
+  if (windows.empty() || times.size() < windows.size()) return std::nullopt;
+  for (int later = 0; later <= 7 * day; ++later) {
+    bool open = false;
+    for (std::size_t i = 0; i < windows.size() && !open; ++i) {
+      const int minute = times[i].minute + later;
+      open = backfill::is_open(windows[i], (times[i].weekday - 1 + minute / day) % 7 + 1, minute % day);
+    }
+    if (!open) return std::max(0.0, later * 60.0 - times[0].second);
+  }
+  return std::nullopt;
+}
+
 std::optional<Hold> Throttle::decide(const Settings& settings, const Signals& signals, double now_ms) {
   holds_.clear();
   judge_lag(settings, signals, now_ms);

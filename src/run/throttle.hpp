@@ -42,7 +42,11 @@ enum class TableVacuum { none, ordinary, wraparound };
 
 struct LocalTime {
   int weekday = 1, minute = 0;
+  double second = 0;
 };
+/// Until the last of the windows that are open closes; nothing: not within a week. 0: all are closed. `times`: one per
+/// window, in its zone; a clock that is changed meanwhile is not foreseen.
+std::optional<double> closes_in_s(const std::vector<backfill::Window>& windows, const std::vector<LocalTime>& times);
 
 struct Signals {
   long long wal_position = 0;  ///< of the primary

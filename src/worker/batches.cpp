@@ -164,6 +164,8 @@ class Backfill {
         return false;
       }
       job_.settings = pace_->settings();
+      // Whatever holds back batches holds that back as well, and may have come up meanwhile.
+      if (worker_ == 0 && cursor_.vacuum_when_due(pace_->closes_in_ms())) continue;
       const Next then = next();
       if (then == Next::none) break;
       if (then == Next::wait) {
@@ -300,7 +302,6 @@ class Backfill {
       return true;
     }
     batch_.await_durability();
-    if (worker_ == 0) cursor_.vacuum_when_due();
     const bool in_turn = !cursor_.by_blocks() && cursor_.in_window() && job_.range && (worker_ > 0 || team_.at_work());
     const int wait_ms = cursor_.pause_ms();
     if (in_turn) change_hands();

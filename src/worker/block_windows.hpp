@@ -50,7 +50,7 @@ class BlockWindows {
   int pause_ms();
   /// Between two transactions: VACUUM of the leaf in work when it is time for it (setting `vacuum`), so that what later
   /// windows move finds the room of the row versions that earlier ones left dead.
-  void vacuum_when_due() { vacuuming_.when_due(); }
+  bool vacuum_when_due(std::optional<double> within_ms) { return vacuuming_.when_due(within_ms); }
   /// The current window has to be looked at again (its transaction failed), or another range is gone through.
   void forget();
   /// Has a window been begun and not ended?

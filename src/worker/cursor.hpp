@@ -34,7 +34,9 @@ class Cursor {
   long long limit() const { return by_blocks() ? blocks.limit() : keys.limit(); }
   void measured(long long size) { by_blocks() ? blocks.measured(size) : keys.measured(size); }
   int pause_ms() { return by_blocks() ? blocks.pause_ms() : keys.pause_ms(); }
-  void vacuum_when_due() { by_blocks() ? blocks.vacuum_when_due() : keys.vacuum_when_due(); }
+  bool vacuum_when_due(std::optional<double> within_ms) {
+    return by_blocks() ? blocks.vacuum_when_due(within_ms) : keys.vacuum_when_due(within_ms);
+  }
 
   BlockWindows blocks;
   KeyRanges keys;

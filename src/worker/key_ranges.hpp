@@ -45,7 +45,7 @@ class KeyRanges {
   /// The last pass could not begin yet.
   bool is_stuck() const { return passes_.is_stuck(); }
   /// Between two transactions: VACUUM of the table when it is time for it.
-  void vacuum_when_due() { vacuuming_.when_due(); }
+  bool vacuum_when_due(std::optional<double> within_ms) { return vacuuming_.when_due(within_ms); }
   /// Another range is gone through, or the transaction has failed.
   void forget() { proposed_ = 0; }
   /// The rows of the open window, and what they were noted for.

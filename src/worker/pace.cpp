@@ -101,6 +101,8 @@ void Pace::look(bool now) {
   }
   if (fatal) throw pg::PgError(*fatal);
   const double ended = monotonic_ms();
+  local_times_ = signals.local_times;
+  looked_ms_ = ended;
   next_look_ms_ = ended + std::max(look_every_ms, (ended - started) * look_share);
   if (!problem.empty()) {
     hold_ = Hold{"health", "health: the state of the server cannot be read: " + problem};
@@ -109,6 +111,12 @@ void Pace::look(bool now) {
   feedback_.saw_wal(settings_, ended, pg::own_wal_bytes(), signals.wal_position);
   signals.other_wal_rate = feedback_.other_wal_rate();
   hold_ = throttle_.decide(settings_, signals, ended);
+}
+
+std::optional<double> Pace::closes_in_ms() const {
+  const std::optional<double> seconds = closes_in_s(settings_.windows, local_times_);
+  if (!seconds) return std::nullopt;
+  return std::max(0.0, *seconds * 1000 - (monotonic_ms() - looked_ms_));
 }
 
 /// Sleeps, at most half a second, or until somebody wakes us.

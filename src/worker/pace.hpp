@@ -38,6 +38,9 @@ class Pace {
   /// Shrinks when somebody waits for a lock of this transaction, and by WAL as well as by time.
   long long next_size(long long size, double elapsed_ms, long long limit);
 
+  /// Until the time window closes, as far as was seen at the last look; nothing: it does not.
+  std::optional<double> closes_in_ms() const;
+
   /// As they are now: obey them in the next batch.
   const backfill::Settings& settings() const { return settings_; }
 
@@ -59,6 +62,8 @@ class Pace {
   Throttle throttle_;
   Feedback feedback_;
   std::optional<Hold> hold_;
+  std::vector<LocalTime> local_times_;  ///< of the last look
+  double looked_ms_ = 0;
   double settings_read_ms_ = -1e9, next_look_ms_ = -1e9;
   long long wal_before_batch_ = 0;
 

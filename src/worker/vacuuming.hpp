@@ -4,9 +4,10 @@
 // (setting `vacuum`). Why, and when: see backfill/vacuum.hpp. Invariant: only between two transactions, by the process
 // that leads; a failure (a lock that was not to be had) costs nothing but room. Locks: SHARE UPDATE EXCLUSIVE, which
 // waits for nobody (SKIP_LOCKED) and keeps neither reads nor writes from going on. It ends when the run is paused or
-// cancelled, and when somebody has waited for that lock for deadlock_timeout.
+// cancelled, when somebody has waited for that lock for deadlock_timeout, and when the time window closes.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "worker/backfill_job.hpp"
@@ -38,8 +39,9 @@ class Vacuuming {
   }
   /// Most of `all` (blocks, rows) that a window may take, so that a VACUUM is not long overdue at its end.
   long long most_of(long long all) const;
-  /// Between two transactions. Errors: 57014, 57P01.
-  void when_due();
+  /// Between two transactions. It is ended after `within_ms` (nothing: never). True when there was one. Errors: 57014,
+  /// 57P01.
+  bool when_due(std::optional<double> within_ms);
 
  private:
   /// Percent of the table from one VACUUM to the next; 0: none.

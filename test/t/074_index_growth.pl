@@ -114,6 +114,26 @@ $m->sql($db, 'SELECT pg_reload_conf()');
 is($m->sql($db, "SELECT migration_wait($way)"), 'succeeded', 'and the backfill goes on');
 is($m->sql($db, 'SELECT count(*) FROM slow_way WHERE n <> 1'), '0', 'each row once');
 
+# Nor does it go on when the time window of the backfill closes; before that is over it is not begun again.
+$m->sql($db, q{ALTER SYSTEM SET vacuum_cost_delay = '100ms'});
+$m->sql($db, 'SELECT pg_reload_conf()');
+table('slow_window', 100000, 60);
+# Closes with a minute: the one that begins in 25 seconds at least.
+my $closes = $m->sql($db, q{SELECT to_char(date_trunc('minute', now() AT TIME ZONE 'UTC' + interval '85 s'), 'HH24:MI')});
+my $opened = $m->sql($db, q{SELECT to_char(now() AT TIME ZONE 'UTC' - interval '1 hour', 'HH24:MI')});
+my $window = $m->sql($db, qq{SELECT migration_backfill('slow_window', 'n = n + 1', NULL, '{"window": "$opened-$closes UTC"}')});
+my $vacuuming = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'slow_window'::regclass";
+ok($m->until_sql($db, $vacuuming, '1'), 'window: it is vacuumed while it is open');
+ok($m->until_sql($db, $vacuuming, '0', 90), 'window: and not any longer');
+like($m->sql($db, q{SELECT to_char(now() AT TIME ZONE 'UTC', 'HH24:MI')}), qr/^$closes$/, 'window: it was ended by its closing');
+ok($m->until_sql($db, "SELECT waiting_for ~ '^window: closed' FROM migration_runs() WHERE run_id = $window", 't'), 'window: the run waits for the next');
+is($m->sql($db, $vacuuming), '0', 'window: without a VACUUM');
+$m->sql($db, 'ALTER SYSTEM RESET vacuum_cost_delay');
+$m->sql($db, 'SELECT pg_reload_conf()');
+$m->sql($db, qq{SELECT migration_tune($window, '{"window": "off"}')});
+is($m->sql($db, "SELECT migration_wait($window)"), 'succeeded', 'window: and goes on');
+is($m->sql($db, 'SELECT count(*) FROM slow_window WHERE n <> 1'), '0', 'window: each row once');
+
 # A table that nothing is known of yet.
 $m->sql($db, q{CREATE TABLE unknown (id int PRIMARY KEY, n int, filler text); INSERT INTO unknown SELECT g, 0, repeat('x', 60) FROM generate_series(1, 100000) g});
 is($m->sql($db, q{SELECT reltuples FROM pg_class WHERE relname = 'unknown'}), '-1', 'unknown: not analyzed');

@@ -213,6 +213,19 @@ TEST(Throttle, HandWindowAndStart) {
   EXPECT_EQ(throttle.decide(s, n, 3)->reason,
             "window: closed; open are 22:00-05:00 Europe/Berlin, Sat 08:00-12:00 UTC");
   EXPECT_TRUE(throttle.decide(s, Signals(), 4)) << "not knowing the time is no opening";
+  // A window ends with the minute before its end, in its own zone; where one goes over into another, with that one.
+  const auto closes = [](const char* windows, std::vector<LocalTime> times) {
+    return closes_in_s(*backfill::parse_windows(windows), times);
+  };
+  EXPECT_EQ(closes("22:00-05:00 UTC", {{7, 4 * 60 + 58, 30}}), 90);
+  EXPECT_EQ(closes("22:00-05:00 UTC", {{7, 22 * 60, 0}}), 7 * 3600);
+  EXPECT_EQ(closes("22:00-05:00 UTC", {{1, 12 * 60, 7}}), 0);
+  EXPECT_EQ(closes("Sat 08:00-12:00 UTC", {{6, 8 * 60, 0}}), 4 * 3600);
+  EXPECT_EQ(closes("Sun 22:00-05:00 UTC", {{1, 4 * 60, 0}}), 3600) << "of the day before";
+  EXPECT_EQ(closes("22:00-24:00 UTC, 01:00-05:00 Europe/Berlin", {{1, 23 * 60, 0}, {2, 1, 0}}), 5 * 3600 - 60);
+  EXPECT_EQ(closes("00:00-24:00 UTC", {{1, 0, 0}}), std::nullopt);
+  EXPECT_EQ(closes_in_s({}, {}), std::nullopt);
+
   s.windows.clear();
   n.starts_in_s = 90;
   EXPECT_EQ(throttle.decide(s, n, 5)->reason, "start_at: starts in 1 min 30 s");
