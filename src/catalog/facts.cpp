@@ -129,8 +129,12 @@ backfill::Key key_of(unsigned oid, const std::vector<std::string>& quoted_column
     Rows rows = pg::query(
         "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.array_agg(pg_catalog.format("
         "'OPERATOR(%I.%s)', n.nspname, o.oprname) ORDER BY m.amopstrategy), pg_catalog.min(pg_catalog.concat_ws(' ', "
-        "y.opfname, l.collname)) FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation l ON l.oid = "
-        "a.attcollation "
+        "y.opfname, l.collname, CASE WHEN l.collname = 'default' THEN d.locale END)) FROM pg_catalog.pg_attribute a "
+        "LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation "
+        // Its name depends on the major release.
+        "CROSS JOIN (SELECT coalesce(pg_catalog.to_jsonb(b) ->> 'daticulocale', pg_catalog.to_jsonb(b) ->> "
+        "'datlocale', "
+        "b.datcollate::text) FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()) d(locale) "
         "CROSS JOIN LATERAL (WITH RECURSIVE base(oid) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM base "
         "JOIN pg_catalog.pg_type t ON t.oid = base.oid WHERE t.typtype = 'd') SELECT t.oid, t.typtype, t.typcategory "
         "FROM base JOIN pg_catalog.pg_type t ON t.oid = base.oid WHERE t.typtype <> 'd') b "

@@ -17,6 +17,8 @@ CREATE FUNCTION slow(x bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
   'BEGIN IF x % 6 = 0 THEN PERFORM pg_sleep(0.001); END IF; RETURN x; END';
 CREATE TABLE work (id text COLLATE "C" PRIMARY KEY, i int NOT NULL, n int NOT NULL DEFAULT 0, c text);
 INSERT INTO work SELECT i, i FROM generate_series(1, 3000) i;
+CREATE TABLE named (name text PRIMARY KEY, i int NOT NULL, n int NOT NULL DEFAULT 0);
+INSERT INTO named SELECT i, i FROM generate_series(1, 3000) i;
 CREATE TABLE kept (id text PRIMARY KEY, i bigint NOT NULL);
 });
 
@@ -106,6 +108,28 @@ $m->sql($db, 'VACUUM FULL kept');
 stops('down', qr/rewritten or truncated/);
 is($m->resume($db)->{out}, 'succeeded', 'down: whoever knows goes on');
 is($m->sql($db, 'SELECT count(*) FROM kept'), '3000', 'down: each row once');
+
+# Restored from a dump under another default order, or under the same.
+in_the_middle('named', q{migration_backfill('named', 'n = n + 1 + 0 * slow(i)::int')}, 'named WHERE n > 0');
+my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
+my $run = $m->sql($db, 'SELECT max(run_id) FROM migration_runs()');
+$m->node->command_ok([ 'pg_dump', '-f', $dump, '-d', $m->conninfo($db) ], 'restored: dumped');
+for my $order ('POSIX', 'C.UTF-8')
+{
+	$m->sql('postgres', "CREATE DATABASE restored TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE '$order' LC_CTYPE 'C.UTF-8'");
+	$m->node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-d', $m->conninfo('restored'), '-f', $dump ], "restored, $order");
+	my $r = $m->attempt('restored', "SELECT migration_resume($run); SELECT migration_wait($run)");
+	if ($order eq 'POSIX')
+	{
+		like($r->{err}, qr/key of table public\.named has another order.*text_ops default C\.UTF-8, and is name by text_ops default/s, 'restored, POSIX: it does not go on');
+	}
+	else
+	{
+		ok($r->{ok}, 'restored, C.UTF-8: it goes on') or diag($r->{err});
+		is($m->sql('restored', 'SELECT count(*) FROM named WHERE n = 1'), '3000', 'restored, C.UTF-8: each row once');
+	}
+	$m->drop_database('restored');
+}
 
 $m->node->stop;
 done_testing();
