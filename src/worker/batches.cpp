@@ -147,7 +147,11 @@ class Backfill {
       proof_.begin();
       shared_ = !job_.whole && catalog::has_ranges(job_.record.job_id);
     });
+    start_pace();
+    const auto stop = [&] { return asked(wanted_stop); };
     if (job_.whole) {
+      // What cannot be cut is not in the way before its time, at least.
+      if (!pace_->wait(stop)) return false;
       // Effect and mark in one transaction: a repeated statement might not be harmless.
       pg::in_transaction([&] {
         run_whole();
@@ -156,8 +160,6 @@ class Backfill {
       return true;
     }
     pg::crash_point("backfill:start", job_.step.step);
-    start_pace();
-    const auto stop = [&] { return asked(wanted_stop); };
     for (;;) {
       if (!pace_->wait(stop)) {
         leave_range();

@@ -192,6 +192,22 @@ $m->sql($db, 'SELECT migration_cancel()');
 $m->until_sql($db, "SELECT state FROM migration_ext.run WHERE run_id = $run", 'cancelled');
 cmp_ok(between('cancelling', 'cancelled'), '<', 1000, 'cancel acts within a second while it is held');
 
+# What runs as one statement has no batches to hold back, but does not begin before its time.
+$m->sql($db, 'CREATE TABLE keyless AS SELECT g AS i, 0 AS n FROM generate_series(1, 100) g');
+my $closed = $m->sql($db, q{SELECT to_char(now() AT TIME ZONE 'UTC' + interval '2 hours', 'HH24:MI') || '-' || to_char(now() AT TIME ZONE 'UTC' + interval '3 hours', 'HH24:MI')});
+$run = $m->sql($db, qq{SELECT migration_backfill('keyless', 'n = n + 1', NULL, '{"window": "$closed UTC"}')});
+ok($m->until_sql($db, "SELECT waiting_for ~ '^window: closed' FROM migration_runs() WHERE run_id = $run", 't'), 'one statement: it waits for its window');
+is($m->sql($db, 'SELECT sum(n) FROM keyless'), '0', 'one statement: nothing is done');
+tune('{"window": "off", "throttle": "on"}');
+ok($m->until_sql($db, "SELECT waiting_for ~ '^throttle: ' FROM migration_runs() WHERE run_id = $run", 't'), 'one statement: it is held by hand');
+$m->sql($db, 'SELECT migration_pause()');
+$m->until_state($db, 'paused') or fail('paused');
+$m->sql($db, "SELECT migration_resume($run)");
+ok($m->until_sql($db, "SELECT waiting_for ~ '^throttle: ' FROM migration_runs() WHERE run_id = $run", 't'), 'one statement: it is held after a pause, too');
+tune('{"throttle": "off"}');
+is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', 'one statement: it goes on');
+is($m->sql($db, 'SELECT sum(n) FROM keyless'), '100', 'one statement: each row once');
+
 # ---- sessions, snapshots, a lock queue, WAL ----
 my $other = $m->session($db);
 $other->send('SELECT pg_sleep(600)');
