@@ -14,6 +14,14 @@ BEGIN
     PERFORM pg_sleep(0.02);
   END LOOP;
 END $$;
+CREATE FUNCTION pg_temp.retried(job bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE m text; d text; h text;
+BEGIN
+  RETURN migration_retry_quarantine(job);
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+  GET STACKED DIAGNOSTICS m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT;
+  RETURN regexp_replace(concat_ws(' / ', m, d, h), '\d+', 'N', 'g');
+END $$;
 -- Up to max_errors of them the job goes on.
 SELECT migration_backfill('q', 'n = a::int', 'n IS NULL', '{"max_errors": 10}') AS run \gset
 SELECT migration_wait(:run, '60 s');
@@ -58,6 +66,26 @@ SELECT migration_backfill('q', 'o = CASE WHEN id = 42 THEN 3 ELSE 1 END', 'o = 0
 SELECT migration_wait(:run, '60 s');
 SELECT o, count(*) FROM q GROUP BY o ORDER BY o;
 SELECT sqlstate, image ->> 'id' AS id FROM migration_quarantine() WHERE image ->> 'id' = '42';
+-- A proof by scan is made or refused, also by key, and knows the rows that were set aside.
+UPDATE q SET n = NULL, a = CASE WHEN id = 77 THEN 'bad' ELSE id::text END;
+SELECT migration_backfill('q', 'n = a::int', 'n IS NULL', '{"max_errors": 1, "verify": "scan", "cursor": "keyset"}') AS run \gset
+SELECT state, message FROM pg_temp.ended(:run);
+SELECT id FROM q WHERE n IS NULL;
+SELECT migration_backfill('q', 'n = n + 1', 'n > 0', '{"verify": "scan"}') AS run \gset
+SELECT state, message FROM pg_temp.ended(:run);
+SELECT migration_cancel(:run);
+SELECT count(*) FROM q WHERE n <> id;
+-- A job by blocks that has not come to its end has rows before it that were never tried.
+UPDATE q SET n = NULL;
+SELECT migration_backfill('q', 'n = a::int', 'n IS NULL', '{"max_errors": 1, "throttle": true}') AS run \gset
+DO $$ BEGIN FOR i IN 1 .. 3000 LOOP EXIT WHEN EXISTS (SELECT FROM migration_progress() WHERE throttled_by IS NOT NULL); PERFORM pg_sleep(0.02); END LOOP; END $$;
+SELECT max(job_id) AS job FROM migration_ext.job WHERE run_id = :run \gset
+SELECT pg_temp.retried(:job);
+SELECT state IN ('cancelling', 'cancelled') AS cancelled FROM migration_cancel(:run) state;
+SELECT state FROM pg_temp.ended(:run);
+SELECT pg_temp.retried(:job);
+SELECT count(*) FROM q WHERE n IS NULL;
+UPDATE q SET a = id::text, n = id;
 -- Purging leaves what others refer to.
 CREATE TABLE p (id int PRIMARY KEY);
 INSERT INTO p SELECT generate_series(1, 300);

@@ -25,7 +25,7 @@ MIGRATION_FUNCTION(migration_quarantine) {
 }
 
 /// migration_retry_quarantine(job_id) -> bigint: rows that still fail. Errors: 22004, 42704 (no such job), 42501 (the
-/// job's run belongs to another role), 42P01 (the table is gone).
+/// job's run belongs to another role), 42P01 (the table is gone), 55000 (it goes by blocks and is not at its end).
 MIGRATION_FUNCTION(migration_retry_quarantine) {
   pg::require_writable("migration_retry_quarantine");
   const auto job_id = pg::bigint_argument(fcinfo, 0);

@@ -170,7 +170,8 @@ TableIdentity table_identity(unsigned oid, const std::vector<std::string>& colum
   Scope scope;
   Rows rows = pg::query(
       "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), (SELECT pg_catalog.string_agg(pg_catalog.format('%I "
-      "%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) FROM "
+      "%s (column %s)', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnum), ', ' ORDER BY "
+      "a.attnum) FROM "
       "pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND "
       "a.attname = ANY ($2::text[])) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
       "c.relnamespace WHERE c.oid = $1::oid",

@@ -44,7 +44,8 @@ double correlation_of(unsigned oid, const std::string& quoted_column);
 /// transaction.
 std::string horizon_holder();
 
-/// What a table is called now, and the types of some of its columns in words; empty when it is gone.
+/// What a table is called now, and the types of some of its columns in words, with their numbers, because a column that
+/// was dropped and made again is another one; empty when it is gone.
 struct TableIdentity {
   std::string name;  ///< schema-qualified, quoted
   std::string column_types;

@@ -223,7 +223,8 @@ void forget_oids(long long run_id) {
       "('present', 'absent')) WHERE run_id = $1::bigint AND state <> 'succeeded'",
       {sql_int(run_id)});
   pg::query(
-      "UPDATE migration_ext.job SET relation_oid = 0, into_oid = 0, into_files = NULL WHERE run_id = $1::bigint AND "
+      "UPDATE migration_ext.job SET relation_oid = 0, into_oid = 0, into_files = NULL, column_types = NULL, "
+      "into_types = NULL WHERE run_id = $1::bigint AND "
       "state <> 'done'",
       {sql_int(run_id)});
 }

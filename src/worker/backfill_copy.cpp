@@ -5,6 +5,8 @@
 // another of the same name. Invariants: rows and cursor commit together, as for any batch; when the table of the rows
 // copied so far is not the same any more, or emptied, that is an error and not a gap. Locks: RowExclusiveLock on it,
 // under lock_timeout, with the transaction of each batch.
+#include <algorithm>
+
 #include "backfill/call_text.hpp"
 #include "catalog/facts.hpp"
 #include "catalog/other_table.hpp"
@@ -47,6 +49,20 @@ std::string BackfillJob::find_into(const RowChange& change) {
   return name;
 }
 
+namespace {
+
+/// Has each table that was there the file that it had? New partitions hold nothing that was copied before.
+bool still_there(const std::string& then, const std::string& now) {
+  for (std::size_t at = 0; at < then.size();) {
+    const std::size_t end = std::min(then.find(' ', at), then.size());
+    if ((" " + now).find(" " + then.substr(at, end - at) + " ") == std::string::npos) return false;
+    at = end + 1;
+  }
+  return true;
+}
+
+}  // namespace
+
 BackfillJob::IntoShape BackfillJob::into_shape_now() const {
   IntoShape now;
   std::vector<std::string> columns;
@@ -76,7 +92,7 @@ void BackfillJob::hold_into() {
                          formatted("columns of table {} have changed while rows were being copied into it", now.name),
                          formatted("It started with {}; now there is {}.", record.into_types, now.column_types), hint);
   }
-  if (files != record.into_files) {
+  if (!still_there(record.into_files, files)) {
     throw MigrationError(
         sqlstate::not_in_prerequisite_state,
         formatted("table {} was rewritten or truncated while rows were being copied into it", now.name),

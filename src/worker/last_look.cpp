@@ -12,6 +12,7 @@
 #include "pg/sql.hpp"
 #include "run/decision.hpp"
 #include "statement/formatted.hpp"
+#include "worker/executor.hpp"
 
 namespace migration {
 
@@ -22,6 +23,8 @@ constexpr long long most_rows = 50000;
 /// Changed at once: what the application may have to wait for, and what a deadlock takes back.
 constexpr std::size_t rows_at_once = 100;
 constexpr int rounds = 8;
+/// Of a range, at first and at most; in between, as many as take as long as a batch.
+constexpr double first_blocks = 8, most_blocks = 8192;
 
 pg::RowId row_id_of(const std::string& text) {
   pg::RowId id;
@@ -87,17 +90,15 @@ void LastLook::change() {
   }
 }
 
-std::string LastLook::change_some() {
+std::string LastLook::try_to(const std::function<void()>& f) {
   const long long before = job_.record.rows_done;
   std::string state;
-  unmoved_now_.clear();
   try {
     pg::in_transaction([&] {
       begin_look(job_);
-      change();
+      f();
       job_.advance(0);
     });
-    unmoved_.insert(unmoved_now_.begin(), unmoved_now_.end());
   } catch (const MigrationError& e) {
     state = e.state();
     if (!is_row_error(state) && !is_transient(state)) throw;
@@ -106,15 +107,60 @@ std::string LastLook::change_some() {
     if (!is_row_error(state) && !is_transient(state)) throw;
   }
   if (!state.empty()) job_.record.rows_done = before;
+  return state;
+}
+
+std::string LastLook::change_some() {
+  unmoved_now_.clear();
+  std::string state = try_to([&] { change(); });
+  if (state.empty()) unmoved_.insert(unmoved_now_.begin(), unmoved_now_.end());
   auto& ids = found_.begin()->second;
   ids.resize(ids.size() - std::min(ids.size(), at_once_));
   if (ids.empty()) found_.erase(found_.begin());
   return state;
 }
 
+LastLook::Through LastLook::go_through(const std::function<bool()>& go_on) {
+  std::vector<catalog::Leaf> leaves;
+  pg::in_transaction([&] { leaves = catalog::leaves_of(job_.record.relation_oid); });
+  double size = first_blocks;
+  for (const catalog::Leaf& leaf : leaves) {
+    std::unique_ptr<pg::Prepared> statement;
+    int generation = -1;
+    for (long long block = 0; block < leaf.blocks;) {
+      if (!go_on()) return Through::stopped;
+      const long long end = std::min(leaf.blocks, block + static_cast<long long>(size));
+      const double started = monotonic_ms();
+      bool gone = false;
+      const std::string state = try_to([&] {
+        const std::string name = catalog::relation_name(leaf.oid);
+        gone = name.empty();
+        if (gone) return;
+        if (!statement || generation != job_.generation) {
+          statement = std::make_unique<pg::Prepared>(backfill::block_batch(job_.target, name, job_.watched));
+          generation = job_.generation;
+        }
+        const std::vector<pg::Parameter> range = {pg::RowId{static_cast<std::uint32_t>(block), 0},
+                                                  pg::RowId{static_cast<std::uint32_t>(end), 0}};
+        job_.as_script([&] { job_.record.rows_done += job_.change(*statement, range); }, leaf.oid);
+      });
+      if (gone) break;
+      if (is_row_error(state)) return Through::rows_fail;
+      if (!state.empty()) {
+        if (++tries_ > job_.run.lock_retries) return Through::rows_left;
+        size = std::max(1.0, size / 4);
+        continue;
+      }
+      const double factor = job_.settings.batch_target_ms / std::max(0.1, monotonic_ms() - started);
+      size = std::clamp(size * std::clamp(factor, 0.25, 2.0), 1.0, most_blocks);
+      block = end;
+    }
+  }
+  return Through::yes;
+}
+
 LastLook::End LastLook::settle(const std::function<bool()>& go_on, const std::function<void()>& end) {
   if (job_.record.quarantined > 0) return End::rows_fail;
-  int tries = 0;
   for (int round = 0; round < rounds; ++round) {
     if (!go_on()) return End::stopped;
     bool none = false, all = true;
@@ -125,7 +171,12 @@ LastLook::End LastLook::settle(const std::function<bool()>& go_on, const std::fu
       if (none) end();
     });
     if (none) return End::none_left;
-    if (!all) return End::rows_left;
+    if (!all) {
+      found_.clear();
+      const Through through = go_through(go_on);
+      if (through == Through::stopped) return End::stopped;
+      if (through != Through::yes) return through == Through::rows_fail ? End::rows_fail : End::rows_left;
+    }
     while (!found_.empty()) {
       if (!go_on()) return End::stopped;
       const std::string state = change_some();
@@ -133,7 +184,7 @@ LastLook::End LastLook::settle(const std::function<bool()>& go_on, const std::fu
       // What a lock was not to be had for is found again by the next look, and does not keep its neighbours from it.
       at_once_ = 1;
       if (is_row_error(state)) return End::rows_fail;
-      if (++tries > job_.run.lock_retries) return End::rows_left;
+      if (++tries_ > job_.run.lock_retries) return End::rows_left;
     }
   }
   return End::rows_left;

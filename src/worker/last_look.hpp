@@ -5,7 +5,9 @@
 // has changed locked until its scan has come to the end, and two of those in the wrong order are a deadlock. Invariant:
 // there is no row left only when a query finds none; what is found is a proposal, the statement that follows changes
 // only what still meets the condition. A row that still does when it has been changed, because its value stays what it
-// was, is not changed again unless somebody else touches it. Locks: as a SELECT; those of a batch.
+// was, is not changed again unless somebody else touches it. When there are more than can be remembered (a partition
+// was attached with its rows), all tables are gone through once by ranges of blocks before the next look. Locks: as a
+// SELECT; those of a batch.
 #pragma once
 
 #include <functional>
@@ -41,12 +43,18 @@ class LastLook {
  private:
   /// Inside a transaction: looks. False when there are too many to remember.
   bool find();
+  /// Changes what needs it, range of blocks by range of blocks.
+  enum class Through { yes, stopped, rows_fail, rows_left };
+  Through go_through(const std::function<bool()>& go_on);
+  /// A transaction of changes. Empty, or the state of the error that took it back.
+  std::string try_to(const std::function<void()>& f);
   /// Changes some of the rows that were found, and forgets them. Empty, or the state of the error that took it back.
   std::string change_some();
   void change();
 
   BackfillJob& job_;
   int generation_ = -1;
+  int tries_ = 0;        ///< taken back by a lock, or a deadlock
   std::size_t at_once_;  ///< rows of one transaction; fewer when somebody is in the way
   std::unique_ptr<pg::Prepared> look_;
   std::map<unsigned, std::unique_ptr<pg::Prepared>> change_;  ///< by leaf

@@ -50,6 +50,14 @@ void retry_keys(BackfillJob& job) {
 long long retry_quarantine(const catalog::RunRecord& run, const catalog::JobRecord& stored) {
   catalog::StepRecord step = step_of(run, stored.step);
   BackfillJob job(run, step);
+  // By blocks they are looked for by their condition, and what the job has not come to yet meets that as well.
+  if (stored.cursor_kind != "keyset" && stored.state != "done") {
+    throw MigrationError(
+        sqlstate::not_in_prerequisite_state, formatted("backfill job {} has not come to its end", stored.job_id),
+        formatted("It goes by blocks, and has rows before it that were never tried. Its run is {}.", run.state),
+        run.state == "cancelled" ? formatted("SELECT * FROM migration_quarantine({});", stored.job_id)
+                                 : formatted("SELECT migration_resume({});", run.run_id));
+  }
   job.prepare_again();
   job.settings.max_errors = std::numeric_limits<long long>::max();
   if (job.record.cursor_kind == "keyset") {

@@ -32,6 +32,10 @@ class FillProof {
 
  private:
   bool stands();
+  /// Does a row that meets the condition prove that it was missed?
+  bool can_scan() const;
+  /// How many meet it, also in words.
+  long long needing(std::string& count);
   /// A row that still needs the change, as text; empty when there is none. False when told to stop.
   bool look(const std::function<bool()>& go_on, std::string& found);
 

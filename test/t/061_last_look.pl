@@ -44,5 +44,30 @@ $m->sql($db, qq{SELECT migration_tune($run, '{"throttle": false}')});
 is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', 'one row may fail');
 is($m->sql($db, q{SELECT image->>'id', sqlstate FROM migration_quarantine()}), '9100|23514', 'it is set aside');
 is($m->sql($db, 'SELECT count(*) FROM item WHERE c IS DISTINCT FROM id'), '1', 'the others are changed');
+
+# More than can be remembered from one look, as a partition that is attached brings them along: in transactions of the size
+# of a batch, which the run can be paused between.
+$m->sql($db, <<'S');
+CREATE TABLE part (id int NOT NULL, c int, by xid8) PARTITION BY RANGE (id);
+CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (1001);
+INSERT INTO part SELECT i FROM generate_series(1, 1000) i;
+CREATE TABLE part_2 (LIKE part);
+INSERT INTO part_2 SELECT i FROM generate_series(1001, 121000) i;
+ANALYZE part;
+S
+$run = $m->sql($db, q{SET migration_ext.batch_target = '20ms'; SELECT migration_backfill('part', 'c = id, by = pg_current_xact_id()', 'c IS NULL', '{"throttle": true}')});
+ok($m->until_sql($db, q{SELECT throttled_by IS NOT NULL FROM migration_progress()}), 'it waits before its first batch');
+$m->sql($db, 'ALTER TABLE part ATTACH PARTITION part_2 FOR VALUES FROM (1001) TO (200001)');
+$m->sql($db, qq{SELECT migration_tune($run, '{"throttle": false}')});
+ok($m->until_sql($db, 'SELECT count(*) > 0 FROM part_2 WHERE c IS NOT NULL'), 'rows of the new partition are visible before all are done');
+$m->sql($db, "SELECT migration_pause($run)");
+ok($m->until_state($db, 'paused', 20), 'it can be paused there');
+cmp_ok($m->sql($db, 'SELECT count(*) FROM part_2 WHERE c IS NULL'), '>', 0, 'in the middle');
+$m->sql($db, "SELECT migration_resume($run)");
+is($m->sql($db, "SELECT migration_wait($run)"), 'succeeded', 'and goes on');
+is($m->sql($db, 'SELECT count(*) FROM part WHERE c IS DISTINCT FROM id'), '0', 'every row is changed');
+is($m->sql($db, "SELECT rows_done FROM migration_ext.job WHERE run_id = $run"), '121000', 'and counted once');
+cmp_ok($m->sql($db, 'SELECT max(n) FROM (SELECT count(*) AS n FROM part_2 GROUP BY by) x'), '<', 60000, 'none of the transactions changes all of them');
+cmp_ok($m->sql($db, 'SELECT count(DISTINCT by) FROM part_2'), '>', 4, 'there are several');
 $m->node->stop;
 done_testing();
