@@ -63,6 +63,17 @@ Rows look(const Settings& s, unsigned relation) {
       "pg_catalog.pg_stat_progress_vacuum p JOIN pg_catalog.pg_stat_activity a ON a.pid = p.pid WHERE p.datname = "
       "pg_catalog.current_database() AND p.relid IN (SELECT t.oid FROM tables t) AND a.backend_type IN ('autovacuum "
       "worker', 'client backend') AND p.pid <> pg_catalog.pg_backend_pid() "
+      // Whoever may not see what autovacuum does still sees its lock, and the age that makes it one that nothing may
+      // hold up.
+      "UNION ALL SELECT 'vacuum', NULL, NULL, NULL, 'true' FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON "
+      "c.oid = l.relation WHERE NOT pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AND l.locktype "
+      "= "
+      "'relation' AND l.granted AND l.mode = 'ShareUpdateExclusiveLock' AND l.database = (SELECT d.oid FROM "
+      "pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) AND l.relation IN (SELECT t.oid FROM "
+      "tables t) AND l.pid <> pg_catalog.pg_backend_pid() AND c.relkind IN ('r', 'm', 't') AND "
+      "(pg_catalog.age(c.relfrozenxid) > pg_catalog.current_setting('autovacuum_freeze_max_age')::bigint OR "
+      "pg_catalog.mxid_age(c.relminmxid) > "
+      "pg_catalog.current_setting('autovacuum_multixact_freeze_max_age')::bigint) "
       "UNION ALL SELECT 'xmin', pg_catalog.format('process %s (%s)', a.pid, coalesce(nullif(a.application_name, ''), "
       "a.backend_type)), NULL, extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::text, NULL FROM "
       "pg_catalog.pg_stat_activity a WHERE $6::boolean AND a.backend_xmin IS NOT NULL AND a.xact_start IS NOT NULL AND "

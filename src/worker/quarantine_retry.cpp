@@ -56,7 +56,8 @@ long long retry_quarantine(const catalog::RunRecord& run, const catalog::JobReco
         sqlstate::not_in_prerequisite_state, formatted("backfill job {} has not come to its end", stored.job_id),
         formatted("It goes by blocks, and has rows before it that were never tried. Its run is {}.", run.state),
         run.state == "cancelled" ? formatted("SELECT * FROM migration_quarantine({});", stored.job_id)
-                                 : formatted("SELECT migration_resume({});", run.run_id));
+        : run.state == "running" || run.state == "queued" ? formatted("SELECT migration_wait({});", run.run_id)
+                                                          : formatted("SELECT migration_resume({});", run.run_id));
   }
   job.prepare_again();
   job.settings.max_errors = std::numeric_limits<long long>::max();

@@ -7,7 +7,7 @@ use Migration;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $m = Migration->new('rights', bare => 1, streaming => 1, conf => "archive_mode = on\narchive_command = 'true'\n");
+my $m = Migration->new('rights', bare => 1, streaming => 1, conf => "archive_mode = on\narchive_command = 'true'\nautovacuum_freeze_max_age = 100000\n");
 $m->sql('postgres', 'CREATE ROLE boss SUPERUSER LOGIN');
 $m->sql('postgres', 'CREATE DATABASE work');
 my $db = 'work';
@@ -35,6 +35,20 @@ held_by(qr/^max_archive_backlog: the backlog of the archive cannot be read; role
 	'each says what it lacks');
 $m->sql('postgres', 'GRANT pg_monitor TO boss');
 is($m->sql($db, 'SELECT migration_wait()'), 'succeeded', 'it goes on with the privilege');
+
+# A vacuum against wraparound is let pass also by who may not see what it is: a lock on a table of that age.
+$m->sql('postgres', 'REVOKE pg_monitor FROM boss');
+my $holder = $m->session($db);
+$holder->run('BEGIN');
+$holder->run('LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE');
+$m->sql('postgres', 'DO $$ BEGIN FOR i IN 1 .. 101000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$');
+cmp_ok($m->sql($db, q{SELECT age(relfrozenxid) FROM pg_class WHERE relname = 'item'}), '>', 100000, 'the table is old');
+$m->sql($db, q{SELECT migration_backfill('item', 'n = 2', 'n = 1', '{"max_lag": "off", "max_archive_backlog": "off", "max_waiters": "off"}')});
+held_by(qr/^autovacuum: the table is vacuumed to prevent transaction id wraparound/, 'it holds the backfill of a role without rights');
+$holder->run('COMMIT');
+$holder->close;
+is($m->sql($db, 'SELECT migration_wait()'), 'succeeded', 'and nothing does when it has ended');
+$m->sql('postgres', 'GRANT pg_monitor TO boss');
 
 # ---- who waits for our rows ----
 $m->sql($db, q{

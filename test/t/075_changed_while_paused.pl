@@ -19,6 +19,8 @@ CREATE TABLE work (id text COLLATE "C" PRIMARY KEY, i int NOT NULL, n int NOT NU
 INSERT INTO work SELECT i, i FROM generate_series(1, 3000) i;
 CREATE TABLE named (name text PRIMARY KEY, i int NOT NULL, n int NOT NULL DEFAULT 0);
 INSERT INTO named SELECT i, i FROM generate_series(1, 3000) i;
+CREATE TABLE parts (id text NOT NULL, i bigint NOT NULL) PARTITION BY RANGE (i);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (80000);
 CREATE TABLE kept (id text PRIMARY KEY, i bigint NOT NULL);
 });
 
@@ -69,16 +71,22 @@ for my $key ('int USING id::int', 'text COLLATE "POSIX"')
 # The same order under another name of the type.
 in_the_middle('key_alike', $count, 'work WHERE n > 0');
 $m->sql($db, 'ALTER TABLE work ALTER id TYPE varchar(20) COLLATE "C"');
-stops('key alike', qr/started with id text, n integer; now there is id character varying\(20\), n integer/);
+stops('key alike', qr/started with id text \(column 1\), n integer \(column 3\); now there is id character varying\(20\) \(column 1\), n integer/);
 is($m->resume($db)->{out}, 'succeeded', 'key alike: whoever knows goes on');
 is($m->sql($db, 'SELECT count(*) FROM work WHERE n = 1'), '3000', 'key alike: each row once');
 
 in_the_middle('assigned', $fill, 'work WHERE c IS NOT NULL');
 $m->sql($db, 'ALTER TABLE work ALTER c TYPE bigint USING c::bigint');
-stops('column', qr/started with c text; now there is c bigint/);
+stops('column', qr/started with c text \(column 4\); now there is c bigint/);
 $m->sql($db, 'ALTER TABLE work ALTER c TYPE text');
 is($m->resume($db)->{out}, 'succeeded', 'column: whoever knows goes on');
 is($m->sql($db, 'SELECT count(*) FROM work WHERE c = i::text'), '3000', 'column: each row is filled');
+
+# A column of the same name and type is another one.
+in_the_middle('made_again', $count, 'work WHERE n > 0');
+$m->sql($db, 'ALTER TABLE work DROP n, ADD n int NOT NULL DEFAULT 0');
+stops('made again', qr/started with id text \(column 1\), n integer \(column 3\); now there is id text \(column 1\), n integer \(column 5\)/);
+is($m->sql($db, 'SELECT max(n) FROM work'), '0', 'made again: it is not touched');
 
 in_the_middle('emptied', $copy, 'kept');
 my $lost = $m->sql($db, 'SELECT count(*) FROM kept');
@@ -93,6 +101,18 @@ $m->sql($db, 'ALTER TABLE kept ALTER i TYPE numeric');
 stops('into', qr/columns of table public\.kept have changed/);
 is($m->resume($db)->{out}, 'succeeded', 'into: whoever knows goes on');
 is($m->sql($db, 'SELECT count(*) FROM kept'), '3000', 'into: each row once');
+
+# A target may get partitions; one of those that were there may not lose its rows.
+my $into_parts = $copy =~ s/kept/parts/r;
+for my $what ('comes', 'is emptied')
+{
+	in_the_middle('parts', $into_parts, 'parts');
+	$m->sql($db, $what eq 'comes' ? 'CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (90000) TO (91000)' : 'TRUNCATE parts_1');
+	stops("a partition $what", qr/table public\.parts was rewritten or truncated/) if $what ne 'comes';
+	is($m->resume($db)->{out}, 'succeeded', "a partition $what: it goes on");
+	my $copied = $m->sql($db, 'SELECT count(*) FROM parts');
+	is($copied, '3000', 'a partition comes: each row once') if $what eq 'comes';
+}
 
 # Nothing has changed, or nothing that matters: it goes on by itself.
 in_the_middle('other', $copy, 'kept');
