@@ -50,6 +50,12 @@ RESET ROLE;
 SELECT migration_cancel();
 SELECT replace(mtest.try(format('SELECT migration_tune(%s, ''{"priority": 2}'')', run_id)), run_id::text, 'N') FROM migration_ext.run ORDER BY run_id DESC LIMIT 1;
 ROLLBACK;
+-- Of an upgrade: what its backfill was given.
+BEGIN;
+SELECT migration_register('tune_r', 'with options', NULL, $$SELECT migration_backfill('tune_t', 'a = 1', 'a IS NULL', '{"workers": 4, "max_errors": 7}')$$, 'irreversible') IS NOT NULL AS registered;
+SELECT migration_upgrade('tune_r', wait => false) IS NOT NULL AS queued;
+SELECT migration_tune(NULL, '{}') ->> 'workers' AS workers, migration_tune(NULL, '{"max_errors": 9}') ->> 'max_errors' AS max_errors, migration_tune(NULL, '{"max_errors": null}') ->> 'max_errors' AS as_made;
+ROLLBACK;
 -- A paused run can be tuned.
 BEGIN;
 SELECT migration_backfill('tune_t', 'a = 1', 'a IS NULL') IS NOT NULL AS queued;

@@ -36,12 +36,14 @@ std::string settings_argument(FunctionCallInfo fcinfo, const std::string& hint) 
 /// The settings before anything was tuned: those of the run, and the options of its backfill.
 backfill::Settings made_with(const catalog::RunRecord& run, const std::string& example) {
   backfill::Settings base = Pace::base_of(run);
-  if (run.direction != "backfill") return base;
   for (const catalog::StepRecord& step : catalog::load_steps(run.run_id)) {
+    // Of several backfills, the one that is at work, or comes next.
+    if (step.kind != "backfill" || (run.direction != "backfill" && step.state == "succeeded")) continue;
     for (const Statement& s : parse_step(step)) {
       if (!s.backfill || !s.backfill->options) continue;
       backfill::apply(base, base, catalog::json_entries(*s.backfill->options), backfill::Use::create, example);
     }
+    if (run.direction != "backfill") break;
   }
   return base;
 }

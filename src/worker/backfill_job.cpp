@@ -127,6 +127,12 @@ void BackfillJob::load() {
   if (!record.key_columns.empty()) key = catalog::key_of(record.relation_oid, record.key_columns);
 }
 
+void BackfillJob::tell(const std::string& text, const std::string& detail) const {
+  pg::report(NOTICE, "00000", text, detail);
+  catalog::log_event(
+      {run.run_id, step.revision, step.step, "note", run.role_name, -1, catalog::Problem{"", text, detail, ""}});
+}
+
 void BackfillJob::enter_script() {
   apply_script_path(step.script_path);
   for (const std::string& setting : step.settings) pg::run_statement(setting, false);
@@ -242,8 +248,7 @@ bool BackfillJob::switch_to_keys() {
   record.column_types.clear();  // from now on the columns of the key count, too
   catalog::use_keys(record);
   remember_shape();
-  pg::report(NOTICE, "00000",
-             formatted("table {}: changed rows still meet the condition, going on by key", target.relation));
+  tell(formatted("table {}: changed rows still meet the condition, going on by key", target.relation));
   return true;
 }
 

@@ -57,6 +57,8 @@ class BackfillJob {
   /// fail than max_errors allows.
   void set_aside(const std::string& relation, const std::vector<std::string>& key, const std::string& row_id,
                  const pg::PgError& error);
+  /// Says it to whoever waits for the run, and keeps it in the log for everybody else. Inside a transaction.
+  void tell(const std::string& text, const std::string& detail = {}) const;
   /// Inside as_script: keys come out in the one form that reads the same under every setting.
   static void plain_keys();
   /// Stores the cursor: of the range that this worker has, or of the whole job. Fenced: errors are 57P01 when another

@@ -83,7 +83,7 @@ void BlockWindows::next_leaf() {
 /// Rewritten or truncated meanwhile: the rows have moved, so the leaf starts over with its present size.
 void BlockWindows::start_over(std::size_t i, unsigned file) {
   catalog::JobRecord& job = job_.record;
-  pg::report(NOTICE, "00000", formatted("table {} was rewritten, its backfill starts over", leaf_->name));
+  job_.tell(formatted("table {} was rewritten, its backfill starts over", leaf_->name));
   long long blocks = 0;
   for (const catalog::Leaf& now : catalog::leaves_of(job.leaves[i])) {
     if (now.oid == job.leaves[i]) blocks = now.blocks;
@@ -291,9 +291,7 @@ void BlockWindows::learn(const pg::PassLook& look, const Lane& lane, bool all) {
   after_all_ = all;
   if (backfill::passes_fail(stayed_, left_)) {
     leaf_->passes = 1;
-    pg::report(
-        NOTICE, "00000",
-        formatted("table {}: new row versions do not stay on their pages, going on without passes", leaf_->name));
+    job_.tell(formatted("table {}: new row versions do not stay on their pages, going on without passes", leaf_->name));
   }
 }
 
@@ -302,9 +300,8 @@ void BlockWindows::tell_holder() {
   if (told_) return;
   told_ = true;
   const std::string holder = catalog::horizon_holder();
-  pg::report(NOTICE, "00000",
-             formatted("table {}: old row versions cannot be pruned, rows move to new pages", leaf_->name),
-             holder.empty() ? "" : "Held back by " + holder + ".");
+  job_.tell(formatted("table {}: old row versions cannot be pruned, rows move to new pages", leaf_->name),
+            holder.empty() ? "" : "Held back by " + holder + ".");
 }
 
 long long BlockWindows::limit() const {

@@ -110,9 +110,8 @@ bool KeyPasses::ready() {
   if (told_) return true;
   told_ = true;
   const std::string holder = catalog::horizon_holder();
-  pg::report(NOTICE, "00000",
-             formatted("table {}: old row versions cannot be pruned, rows move to new pages", job_.target.relation),
-             holder.empty() ? "" : "Held back by " + holder + ".");
+  job_.tell(formatted("table {}: old row versions cannot be pruned, rows move to new pages", job_.target.relation),
+            holder.empty() ? "" : "Held back by " + holder + ".");
   return true;
 }
 
@@ -134,9 +133,8 @@ void KeyPasses::changed(long long rows, long long hot) {
   left_ += static_cast<std::size_t>(std::max(0LL, rows - hot));
   if (off_ || job_.settings.passes > 0 || !backfill::passes_fail(stayed_, left_)) return;
   off_ = true;
-  pg::report(NOTICE, "00000",
-             formatted("table {}: new row versions do not stay on their pages, going on without passes",
-                       job_.target.relation));
+  job_.tell(formatted("table {}: new row versions do not stay on their pages, going on without passes",
+                      job_.target.relation));
 }
 
 }  // namespace migration

@@ -77,8 +77,8 @@ void FillProof::begin() {
     oid_ = image.empty() || image[0] == std::to_string(state.oid) ? state.oid : 0;
     return;
   }
-  pg::report(NOTICE, "00000", formatted("fill trigger {} is made again", trigger_),
-             "It was disabled or dropped; the whole table is looked at once more at the end.");
+  job_.tell(formatted("fill trigger {} is made again", trigger_),
+            "It was disabled or dropped; the whole table is looked at once more at the end.");
   job_.as_run([&] {
     for (const std::string& text : fill_trigger_again(job_.step_before)) pg::run_statement(text, true);
   });

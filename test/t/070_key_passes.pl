@@ -93,6 +93,8 @@ my $waiting = $m->session($db);
 $waiting->run(q{SELECT migration_register('held1', 'held', NULL, 'UPDATE held SET n = n + 1', 'irreversible')});
 my $r = $waiting->run('SELECT migration_upgrade()');
 like($r->{err}, qr/old row versions cannot be pruned.*\n.*Held back by process \d+ of/s, 'held: who holds the horizon is said');
+like($m->sql($db, q{SELECT concat_ws(' ', message, detail) FROM migration_log() WHERE event = 'note' ORDER BY event_id DESC LIMIT 1}),
+	qr/old row versions cannot be pruned.*Held back by process \d+ of/, 'held: and kept in the log');
 is($m->sql($db, 'SELECT count(*) FROM held WHERE n - base <> 1'), '0', 'held: each row once');
 $holder->run('COMMIT');
 $_->close for $holder, $waiting;
