@@ -46,6 +46,14 @@ bool check_is_mutable(unsigned relation, const std::string& name) {
   return pg::pg_call([&] { return contain_mutable_functions(static_cast<Node*>(stringToNode(text))); });
 }
 
+bool has_check(unsigned relation, const std::string& name) {
+  Scope scope;
+  return !pg::query(
+              "SELECT FROM pg_catalog.pg_constraint WHERE conrelid = $1::oid AND conname = $2::name AND contype = 'c'",
+              {sql_int(relation), name})
+              .empty();
+}
+
 std::vector<FillLeftover> fill_leftovers() {
   Scope scope;
   std::vector<FillLeftover> out;

@@ -2,6 +2,7 @@
 #include "worker/verify.hpp"
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "catalog/facts.hpp"
@@ -28,15 +29,21 @@ constexpr int scan_rounds = 5;
 /// In before_image: the trigger was made anew.
 constexpr const char* broken = "absent";
 
-/// The name of the constraint that these statements make for verify => 'constraint'; empty when they make none.
+constexpr std::string_view check_mark = " ADD CONSTRAINT ";
+
+/// Does it make the constraint of verify => 'constraint'?
+bool makes_check(const std::string& text) {
+  const std::string mark(check_mark);
+  return text.find(mark + "zzz_migration_check_") != std::string::npos ||
+         text.find(mark + "\"zzz_migration_check_") != std::string::npos;
+}
+
+/// Its name; empty when none of these statements does.
 std::string check_made_by(const std::vector<std::string>& statements) {
-  static const std::string mark = " ADD CONSTRAINT ";
   for (const std::string& text : statements) {
-    const std::size_t at = text.find(mark + "zzz_migration_check_");
-    const std::size_t quoted = text.find(mark + "\"zzz_migration_check_");
-    const std::size_t from = std::min(at, quoted);
-    if (from == std::string::npos) continue;
-    const std::size_t begin = from + mark.size();
+    if (!makes_check(text)) continue;
+    const std::size_t begin =
+        text.find("zzz_migration_check_") - (text.find("\"zzz_migration_check_") != std::string::npos ? 1 : 0);
     return text.substr(begin, text.find(" CHECK (NOT (", begin) - begin);
   }
   return {};
@@ -60,8 +67,17 @@ void FillProof::begin() {
                                    literal(job_.record.relation)));
   }
   if (job_.whole) return;
-  if (const std::string name = check_made_by(job_.step_before);
-      !name.empty() && catalog::check_is_mutable(job_.record.relation_oid, unquoted(name))) {
+  check_ = unquoted(check_made_by(job_.step_before));
+  if (!check_.empty() && !catalog::has_check(job_.record.relation_oid, check_)) {
+    job_.tell(formatted("constraint {} is made again", check_),
+              "It was dropped; its validation at the end sees every row.");
+    job_.as_run([&] {
+      for (const std::string& text : job_.step_before) {
+        if (makes_check(text)) pg::run_statement(text, true);
+      }
+    });
+  }
+  if (!check_.empty() && catalog::check_is_mutable(job_.record.relation_oid, check_)) {
     throw MigrationError(
         sqlstate::feature_not_supported, "the condition of the backfill is not immutable",
         "verify => 'constraint' turns it into a CHECK constraint, which would mean something else tomorrow.",
@@ -91,9 +107,15 @@ bool FillProof::can_scan() const {
 }
 
 void FillProof::check() {
-  if (trigger_.empty() || monotonic_ms() - checked_ms_ < check_interval_ms) return;
+  if ((trigger_.empty() && check_.empty()) || monotonic_ms() - checked_ms_ < check_interval_ms) return;
   checked_ms_ = monotonic_ms();
-  if (stands()) return;
+  if (!check_.empty() && !catalog::has_check(job_.record.relation_oid, check_)) {
+    throw MigrationError(sqlstate::not_in_prerequisite_state,
+                         formatted("the constraint {} on {} was dropped", check_, job_.target.relation),
+                         "The backfill is proven by it. Resuming makes it again.",
+                         formatted("SELECT migration_resume({});", job_.run.run_id));
+  }
+  if (trigger_.empty() || stands()) return;
   throw MigrationError(sqlstate::not_in_prerequisite_state,
                        formatted("the fill trigger {} on {} was disabled or dropped", trigger_, job_.target.relation),
                        "Rows written without it may have been missed. Resuming makes it again and looks at the whole "
@@ -102,9 +124,9 @@ void FillProof::check() {
 }
 
 bool FillProof::needs_sweep() {
-  if (trigger_.empty()) return !scanned_;
   checked_ms_ = -check_interval_ms;
   check();
+  if (trigger_.empty()) return !scanned_;
   // A partition attached meanwhile came with rows that no trigger has seen.
   std::vector<unsigned> now;
   for (const catalog::Leaf& leaf : catalog::leaves_of(job_.record.relation_oid)) now.push_back(leaf.oid);

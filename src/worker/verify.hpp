@@ -21,7 +21,7 @@ class FillProof {
 
   /// In the transaction that starts the step, after it is marked started.
   void begin();
-  /// In the transaction of a batch. Errors: 55000 when the trigger no longer stands.
+  /// In the transaction of a batch. Errors: 55000 when the trigger no longer stands, or the constraint is gone.
   void check();
   /// Between the batches and the end: verify => 'scan'. `sweep` changes what is left, in transactions of its own, and
   /// is false when told to stop; `go_on` is asked between ranges. False when told to stop. Errors: 55000 when rows are
@@ -41,6 +41,7 @@ class FillProof {
 
   BackfillJob& job_;
   std::string trigger_;  ///< its name, quoted; empty: the plan made none
+  std::string check_;    ///< the constraint of verify => 'constraint', unquoted; empty: the plan made none
   unsigned oid_ = 0;     ///< of the trigger that has stood all the time; 0: none has
   double checked_ms_ = 0;
   bool scanned_ = false;

@@ -168,6 +168,24 @@ for my $harm ('ALTER TABLE work DISABLE TRIGGER USER', 'DROP FUNCTION %s() CASCA
 	$m->drop_database($db);
 }
 
+# ---- the constraint of the proof is dropped under the run ----
+
+{
+	my $db = fresh();
+	register($db, '{"verify": "constraint"}');
+	$m->until_sql($db, $middle);
+	my $name = $m->sql($db, q{SELECT conname FROM pg_constraint WHERE conname LIKE 'zzz_migration_check%'});
+	$m->sql($db, "ALTER TABLE work DROP CONSTRAINT $name");
+	is(outcome($db), 'failed 55000', 'verify constraint: without it the run stops');
+	like($m->sql($db, 'SELECT message, hint FROM migration_runs() ORDER BY run_id DESC LIMIT 1'),
+		qr/the constraint $name on public\.work was dropped.*SELECT migration_resume\(1\);/, 'verify constraint: and says so');
+	$m->sql($db, 'SELECT migration_resume(); INSERT INTO gate VALUES (true)');
+	is(outcome($db), 'succeeded', 'verify constraint: resumed, it is made again and goes on');
+	is($m->sql($db, q{SELECT count(*) FROM work WHERE c IS DISTINCT FROM 'f' || id}), '0', 'verify constraint: every row is filled');
+	is($m->sql($db, q{SELECT count(*) FROM pg_constraint WHERE conname LIKE 'zzz%'}), '0', 'verify constraint: nothing is left');
+	$m->drop_database($db);
+}
+
 # ---- verify => scan: what cannot be filled is told ----
 
 {
