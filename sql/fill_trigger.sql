@@ -141,3 +141,13 @@ SELECT last_value AS batch_alone, count(c) AS filled FROM asked, looked GROUP BY
 DROP SCHEMA fill_app CASCADE;
 DROP SCHEMA "Fill ""App" CASCADE;
 SELECT mtest.clean();
+-- A row trigger says nothing about tables that inherit; the last look does.
+CREATE TABLE fill_parent (id int, c int);
+CREATE TABLE fill_heir () INHERITS (fill_parent);
+INSERT INTO fill_parent SELECT generate_series(1, 100);
+INSERT INTO fill_heir SELECT generate_series(101, 200);
+SELECT migration_backfill('fill_parent', 'c = id', 'c IS NULL', '{"trigger": "on"}');
+SELECT migration_backfill('fill_parent', 'c = id', 'c IS NULL') AS run \gset
+SELECT migration_wait(:run);
+SELECT count(*) FROM fill_parent WHERE c = id;
+SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('fill_parent'::regclass, 'fill_heir'::regclass);

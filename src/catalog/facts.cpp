@@ -71,7 +71,10 @@ RelationFacts relation_facts(const std::string& quoted_name) {
       "pg_catalog.string_agg(pg_catalog.pg_get_partkeydef(level.relid), ' ') FROM level), "
       "(SELECT pg_catalog.array_agg(pg_catalog.quote_ident(g.attname) ORDER BY g.attnum) FROM pg_catalog.pg_attribute "
       "g "
-      "WHERE g.attrelid = c.oid AND g.attgenerated <> '' AND NOT g.attisdropped) "
+      "WHERE g.attrelid = c.oid AND g.attgenerated <> '' AND NOT g.attisdropped), "
+      "EXISTS (SELECT FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class p ON p.oid = h.inhrelid WHERE h.inhparent "
+      "= "
+      "c.oid AND NOT p.relispartition) "
       "FROM pg_catalog.pg_class c CROSS JOIN LATERAL (WITH RECURSIVE tree AS (SELECT c.oid AS relid UNION ALL SELECT "
       "h.inhrelid FROM tree JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.relid JOIN pg_catalog.pg_class p ON "
       "p.oid = h.inhrelid AND p.relispartition) SELECT tree.relid FROM tree) tree JOIN pg_catalog.pg_class l ON "
@@ -102,6 +105,7 @@ RelationFacts relation_facts(const std::string& quoted_name) {
   facts.key_columns = pg::parse_array(row[4]);
   facts.partition_key = pg::text_or_empty(row[5]);
   if (row[6]) facts.generated = pg::parse_array(row[6]);
+  facts.heirs = pg::to_bool(row[7]);
   return facts;
 }
 

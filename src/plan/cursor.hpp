@@ -20,6 +20,7 @@ struct RelationFacts {
   std::string name;                      ///< qualified, quoted
   std::string partition_key;             ///< of all levels, as pg_get_partkeydef() has it; empty: not partitioned
   std::vector<std::string> generated;    ///< quoted names of generated columns
+  bool heirs = false;                    ///< tables inherit from it that are no partitions
   bool statement_triggers = false;       ///< per-statement triggers on UPDATE or DELETE, or rules
   long long rows = -1, bytes = -1;       ///< estimates; -1 unknown
   std::vector<std::string> key_columns;  ///< quoted; unique, not null, not deferrable; empty when there is none

@@ -58,6 +58,8 @@ std::string fill_trigger_obstacle(const RowChange& change, const RelationFacts& 
     // A row trigger may not send a row to another partition.
     if (mentions(facts.partition_key, column)) return "it assigns a column of the partition key";
   }
+  // A row trigger of theirs would be another one.
+  if (facts.heirs) return "other tables inherit from it";
   for (const std::string& column : facts.generated) {
     // Generated columns have no value yet when the trigger looks at the row.
     if (mentions(change.assignments + "\n" + change.condition, column)) return "it reads a generated column";

@@ -4,8 +4,8 @@
 
 A seed fixes the table, the fill, what each writer does and which faults come when; the interleaving is the server's. A seed
 that fails is printed with its description and what is wrong, and can be run again by itself. --kill: faults are SIGKILLs
-of the worker, which bring the whole server down; all jobs then live with each other's crashes. --beyond draws the cases
-that this version is not expected to pass yet (see fills.py). Last line: `N passed, N failed`.
+of the worker, which bring the whole server down; all jobs then live with each other's crashes. --beyond: writers
+who rather let the backfill be a deadlock's victim. Last line: `N passed, N failed`.
 """
 import argparse
 import json
@@ -355,7 +355,7 @@ def main():
     first = given.first if given.first is not None else random.randrange(1000000000)
     chosen = given.seed or list(range(first, first + given.seeds))
     flags = (" --kill" if given.kill else "") + (" --beyond" if given.beyond else "")
-    print(f"seeds {chosen[0]} .. {chosen[-1]}{' with kills' if given.kill else ''}{' and cases beyond this version' if given.beyond else ''}", flush=True)
+    print(f"seeds {chosen[0]} .. {chosen[-1]}{' with kills' if given.kill else ''}{' and patient writers' if given.beyond else ''}", flush=True)
     set_up(given)
     seeds, results = multiprocessing.Queue(), multiprocessing.Queue()
     jobs = min(given.jobs, len(chosen))

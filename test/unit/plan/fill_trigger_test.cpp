@@ -175,6 +175,9 @@ TEST(FillTrigger, TablesWhoseRowsATriggerCannotFill) {
   EXPECT_EQ(fill_trigger_obstacle(*fill().change, facts), "");
   facts.generated = {"a"};
   EXPECT_EQ(fill_trigger_obstacle(*fill().change, facts), "it reads a generated column");
+  facts = RelationFacts();
+  facts.heirs = true;
+  EXPECT_EQ(fill_trigger_obstacle(*fill().change, facts), "other tables inherit from it");
 }
 
 TEST(FillTrigger, NamesFitAndSortLast) {
