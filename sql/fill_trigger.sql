@@ -138,9 +138,6 @@ UPDATE looked SET c = NULL;
 SELECT migration_upgrade('l2');
 SELECT last_value AS batch_alone, count(c) AS filled FROM asked, looked GROUP BY 1;
 
-DROP SCHEMA fill_app CASCADE;
-DROP SCHEMA "Fill ""App" CASCADE;
-SELECT mtest.clean();
 -- A row trigger says nothing about tables that inherit; the last look does.
 CREATE TABLE fill_parent (id int, c int);
 CREATE TABLE fill_heir () INHERITS (fill_parent);
@@ -151,3 +148,8 @@ SELECT migration_backfill('fill_parent', 'c = id', 'c IS NULL') AS run \gset
 SELECT migration_wait(:run);
 SELECT count(*) FROM fill_parent WHERE c = id;
 SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('fill_parent'::regclass, 'fill_heir'::regclass);
+DROP TABLE fill_parent CASCADE;
+
+DROP SCHEMA fill_app CASCADE;
+DROP SCHEMA "Fill ""App" CASCADE;
+SELECT mtest.clean();
