@@ -19,6 +19,7 @@ TriggerState trigger_state(unsigned relation, const std::string& name);
 /// Does the CHECK constraint call anything that may say something else tomorrow? False when there is no such
 /// constraint.
 bool check_is_mutable(unsigned relation, const std::string& name);
+/// Is there a CHECK constraint of this name?
 bool has_check(unsigned relation, const std::string& name);
 
 /// What a backfill left behind that no unfinished run has a use for.

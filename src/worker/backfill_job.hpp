@@ -111,8 +111,8 @@ class BackfillJob {
   void load();
   catalog::TableIdentity shape_now() const;
   std::string order_now() const;
-  /// Keeps in the ledger what is not known yet of the tables, so that it is also missed after a pause. Errors: 55000
-  /// when the key has another order, so that nothing is where the cursor says.
+  /// Keeps in the ledger what is not known yet of the tables, so that a change is noticed after a pause, too. Errors:
+  /// 55000 when the key has another order, so that nothing is where the cursor says.
   void remember_shape();
   void refuse_gone() const;
   // ---- rows are copied (backfill_copy.cpp) ----

@@ -1,9 +1,9 @@
 // The part of a backfill job that looks whether its table is still the one it was made for; see backfill_job.hpp.
 //
 // What: names, types of the columns it assigns or goes by, and what its key is sorted by. Why in the ledger: a change
-// under a backfill that is paused, or whose process has died, must be missed as one under a live one; who resumes after
-// having been told goes on (migration_resume forgets the types), but never with a key of another order, because its
-// cursor says nothing any more. Locks: the one that a batch takes anyway, under lock_timeout.
+// under a backfill that is paused, or whose process has died, must be noticed as one under a live one; who resumes
+// after having been told goes on (migration_resume forgets the types), but never with a key of another order, because
+// its cursor says nothing any more. Locks: the one that a batch takes anyway, under lock_timeout.
 #include "catalog/facts.hpp"
 #include "pg/catalog_changes.hpp"
 #include "pg/lock.hpp"

@@ -29,16 +29,23 @@ my $fill = q{migration_backfill('work', 'c = slow(i)', 'c IS NULL')};
 my $copy = q{migration_backfill('work', 'id, slow(i)', NULL, '{"action": "copy", "into": "kept", "columns": ["id", "i"]}')};
 my $last = 'FROM migration_runs() ORDER BY run_id DESC LIMIT 1';
 
-# Starts $call on a copy of the seed and stops it in the middle: by a pause, or by taking its process away from a server
-# that lets nobody go on.
+# Starts $call on a copy of the seed and pauses it in the middle; with crash, takes the server and its process away there.
 my $db = '';
 sub in_the_middle
 {
-	my ($name, $call, $done) = @_;
+	my ($name, $call, $done, $crash) = @_;
 	$m->drop_database($db) if $db ne '';
 	$db = $m->copy_database('seed', $name);
 	$m->sql($db, "SET migration_ext.batch_target = '5ms'; SELECT $call");
 	$m->until_true("$name: it is in the middle", sub { return $m->sql($db, "SELECT EXISTS (SELECT FROM $done)") eq 't'; }, 30);
+	if ($crash)
+	{
+		$m->node->stop('immediate');
+		$m->node->start;
+		$m->until_up;
+		is($m->state($db), 'interrupted', "$name: nobody is at work on it");
+		return;
+	}
 	$m->sql($db, 'SELECT migration_pause()');
 	$m->until_true("$name: it is paused", sub { return $m->state($db) =~ /^paused/; }, 30);
 	return;
@@ -120,10 +127,8 @@ $m->sql($db, 'ALTER TABLE work ADD COLUMN more int; ALTER TABLE kept ADD COLUMN 
 is($m->resume($db)->{out}, 'succeeded', 'other changes: it goes on');
 is($m->sql($db, 'SELECT count(*) FROM kept'), '3000', 'other changes: each row once');
 
-# Without a process because the server went down: the launcher starts it again, and it stops as well.
-in_the_middle('down', $copy, 'kept');
-$m->node->stop('immediate');
-$m->node->start;
+# Nobody has paused it: the server went down.
+in_the_middle('down', $copy, 'kept', 'crash');
 $m->sql($db, 'VACUUM FULL kept');
 stops('down', qr/rewritten or truncated/);
 is($m->resume($db)->{out}, 'succeeded', 'down: whoever knows goes on');
